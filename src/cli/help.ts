@@ -1,0 +1,94 @@
+import packageJson from '../../package.json' with { type: 'json' }
+
+export const VERSION = `millrace ${packageJson.version}`
+
+const COMMANDS = ['run', 'describe', 'map', 'combine', 'reduce', 'batch', 'verify'] as const
+export type Command = (typeof COMMANDS)[number]
+
+export function isCommand(text: string): text is Command {
+  return (COMMANDS as readonly string[]).includes(text)
+}
+
+export const HELP = (program: string): string => `Usage: ${program} [command] [options]
+
+Commands:
+  run       run it as a stream (the default)
+  batch     run it as a MapReduce job on this machine
+  verify    run it as both and compare the bytes
+  describe  show the plan
+  map, combine, reduce
+            play one role over stdin and stdout: what Hadoop Streaming calls
+
+Every command has --help. --version tells the version.
+Exit codes: 0 done, 1 the run failed, 2 wrong usage.
+`
+
+const ENDS = `  --from [NAME=]SOURCE  a file, folder or 'glob' (.gz and .zst are unpacked),
+                        - for stdin, clicks:?count=1000&rate=100&seed=1`
+
+const FORMAT = `  --format FORMAT       json, tsv, lines, table
+  --columns A,B,C       which members, for tsv and table`
+
+const ROLE = `  --flow NAME           which flow, where the pipeline has several
+  --step N              which of its aggregates, from 1 (default 1)`
+
+export function helpOf(command: Command): string {
+  return `${{
+    run: `run: as a stream
+
+${ENDS}
+  --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout
+${FORMAT}
+  --sort COLUMN         for table; -COLUMN for greatest first
+  --limit N             for table: how many rows (default 20)
+  --live                send rows as they change, not only at the end
+  --tick DURATION       time between sends of changed rows (default 250ms)
+  --dead-letter FILE    keep the records that were skipped, as JSON lines
+  --quiet               say nothing on stderr but errors
+
+Without --from and --to the ends are those that the pipeline declares.
+Ctrl-C finishes what was read and writes it; a second one exits at once.`,
+    batch: `batch: as a MapReduce job, in processes on this machine
+
+  --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)
+  --output FOLDER       gets part-00000 … and _SUCCESS; must not exist.
+                        Without it the rows go to stdout, merged by key
+  --splits N            how many mappers share the input (default: the cores)
+  --reducers N          default 2
+  --combine N           combiners after each mapper (default 0: the mapper
+                        combines as it goes)
+  --flow NAME           which flow, where the pipeline has several
+${FORMAT}
+  --quiet               say nothing on stderr but errors`,
+    verify: `verify: as a stream and as MapReduce jobs, and compare the bytes
+
+  --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)
+  --flow NAME           only this flow
+  --splits N --reducers N --combine N
+                        only one job, of this shape. Default: two jobs,
+                        2 × 2 without combiner and 5 × 3 with two
+
+Exit code 1 if they differ: the first difference is shown.`,
+    describe: `describe: the plan
+
+  --mermaid             as a Mermaid flowchart`,
+    map: `map: the mapper. Lines on stdin, key TAB accumulator on stdout
+
+${ROLE}
+  --source NAME         which source stdin stands for, where it has several
+  --input FILE --split START:END
+                        read this part of a file, not stdin`,
+    combine: `combine: the combiner. Sorted key TAB accumulator in, the same out
+
+${ROLE}`,
+    reduce: `reduce: the reducer. Sorted key TAB accumulator on stdin, rows on stdout
+
+${ROLE}
+${FORMAT}
+  --with-keys           write key TAB row, to merge parts by key
+
+For example, with no Hadoop at all:
+  … map < clicks.ndjson | LC_ALL=C sort | … reduce`,
+  }[command]}
+`
+}

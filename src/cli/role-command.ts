@@ -1,0 +1,51 @@
+import { MillraceError, show } from '../core/errors.ts'
+import { readSplit, readStdin } from '../hadoop/role-input.ts'
+import { reportRole } from '../hadoop/role-report.ts'
+import { combineRole, mapRole, type Role, reduceRole } from '../hadoop/roles.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
+import { findInputFiles } from '../sources/input-files.ts'
+import { FORMAT_OPTIONS, formatName, parseOptions, wholeNumber } from './arguments.ts'
+import { chooseFlow } from './choose-flow.ts'
+
+const ROLES = { map: mapRole, combine: combineRole, reduce: reduceRole } as const
+
+/** `map`, `combine`, `reduce`: one role over stdin and stdout. */
+export async function roleCommand(name: keyof typeof ROLES, { plan }: Pipeline, argv: readonly string[]): Promise<void> {
+  const values = parseOptions(
+    argv,
+    {
+      flow: { type: 'string' },
+      step: { type: 'string' },
+      source: { type: 'string' },
+      input: { type: 'string' },
+      split: { type: 'string' },
+      'with-keys': { type: 'boolean' },
+      ...FORMAT_OPTIONS,
+    },
+    name,
+  )
+  const source = values.source === undefined ? undefined : plan.sources.find((source) => source.name === values.source)
+  if (values.source !== undefined && source === undefined) {
+    throw new MillraceError('MLR_ERR_USAGE', `there is no source '${values.source}'; there is ${plan.sources.map((s) => `'${s.name}'`).join(', ')}`)
+  }
+  const format = formatName(values.format)
+  const role: Role = {
+    plan,
+    flow: chooseFlow(plan, values.flow),
+    step: wholeNumber('--step', values.step, 1) ?? 1,
+    ...(source === undefined ? {} : { source }),
+    ...(format === undefined ? {} : { format }),
+    ...(values.columns === undefined ? {} : { columns: values.columns.split(',') }),
+    withKeys: values['with-keys'] === true,
+  }
+  const sourceName = source?.name ?? plan.sources[0]?.name ?? 'stdin'
+  const input = values.input === undefined ? readStdin(sourceName) : await splitOf(values.input, values.split, sourceName)
+  reportRole(name, await ROLES[name](role, input, process.stdout))
+}
+
+async function splitOf(path: string, split: string | undefined, source: string): Promise<ReturnType<typeof readSplit>> {
+  const [file] = await findInputFiles(path)
+  const [, start, end] = /^(\d+):(\d+)$/.exec(split ?? `0:${Number.MAX_SAFE_INTEGER}`) ?? []
+  if (start === undefined || end === undefined) throw new MillraceError('MLR_ERR_USAGE', `--split takes START:END in bytes; got ${show(split)}`)
+  return readSplit({ file: file!, start: Number(start), end: Number(end) }, source)
+}

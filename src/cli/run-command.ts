@@ -1,0 +1,87 @@
+import { MillraceError } from '../core/errors.ts'
+import { durationMs } from '../core/time.ts'
+import { sinkOfUrl, sourceOfUrl } from '../ends.ts'
+import { ProgressLine } from '../observe/progress.ts'
+import { describeReport } from '../observe/summary.ts'
+import { describeInLine } from '../plan/describe.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
+import type { Plan } from '../plan/plan.ts'
+import { withEnds } from '../plan/with-ends.ts'
+import { runInline } from '../runtime/exchanges/inline.ts'
+import type { Sink, TextFormat } from '../sinks/sink.ts'
+import type { Source } from '../sources/source.ts'
+import { byName, FORMAT_OPTIONS, formatOf, parseOptions } from './arguments.ts'
+import { stopOnSignals } from './signals.ts'
+
+/** `run`: as a stream, until the sources end or a signal comes. */
+export async function runCommand(pipeline: Pipeline, argv: readonly string[]): Promise<void> {
+  const values = parseOptions(
+    argv,
+    {
+      from: { type: 'string', multiple: true },
+      to: { type: 'string', multiple: true },
+      sort: { type: 'string' },
+      limit: { type: 'string' },
+      live: { type: 'boolean' },
+      tick: { type: 'string' },
+      'dead-letter': { type: 'string' },
+      quiet: { type: 'boolean' },
+      ...FORMAT_OPTIONS,
+    },
+    'run',
+  )
+  const plan = withEnds(pipeline.plan, endsOf(pipeline.plan, values.from ?? [], values.to ?? [], formatOf(values)))
+  const quiet = values.quiet === true
+  const say = (text: string): void => {
+    if (!quiet) process.stderr.write(`${text}\n`)
+  }
+  const live = values.live === true || plan.sources.some(({ source }) => !source.source.bounded)
+  say(`${plan.name}: ${describeInLine(plan)}`)
+  say('no checkpoints: a run that is cut off starts again from the beginning')
+  const progress = new ProgressLine()
+  // Rows that scroll by and a line that is drawn over itself do not share a terminal.
+  const shared = process.stdout.isTTY === true && plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (live || flow.over === 'stream'))
+  const stop = stopOnSignals(() => progress.clear())
+  const deadLetter = values['dead-letter']
+  try {
+    const report = await runInline(plan, {
+      live,
+      ...(values.tick === undefined ? {} : { tickMs: durationMs(values.tick) }),
+      ...(deadLetter === undefined ? {} : { deadLetters: sinkOfUrl(deadLetter, { format: 'json' }) }),
+      signal: stop.signal,
+      ...(quiet || shared || !progress.active ? {} : { onProgress: (now) => progress.draw(now) }),
+      onInputEnd: () => progress.clear(),
+    })
+    for (const line of describeReport(report, deadLetter)) say(line)
+  } finally {
+    progress.clear()
+    stop.release()
+  }
+}
+
+function endsOf(
+  plan: Plan,
+  from: readonly string[],
+  to: readonly string[],
+  format: Partial<TextFormat> | undefined,
+): { readonly sources: ReadonlyMap<string, Source<unknown>>; readonly sinks: ReadonlyMap<string, Sink<unknown>> } {
+  const sources = new Map<string, Source<unknown>>()
+  for (const [name, url] of byName('--from', from, plan.sources.map((source) => source.name))) sources.set(name, sourceOfUrl(url))
+  const urls = byName('--to', to, plan.flows.map((flow) => flow.name))
+  const sinks = new Map<string, Sink<unknown>>()
+  for (const flow of plan.flows) {
+    const url = urls.get(flow.name)
+    const declared = flow.sink.sink
+    const own = { format: declared.format ?? 'json', ...(declared.columns === undefined ? {} : { columns: declared.columns }) }
+    const sink = url === undefined ? flow.sink : sinkOfUrl(url, own)
+    if (format === undefined) {
+      if (url !== undefined) sinks.set(flow.name, sink)
+      continue
+    }
+    if (sink.sink.withFormat === undefined) {
+      throw new MillraceError('MLR_ERR_USAGE', `--format, --columns: the sink '${flow.name}' writes no text — give a text sink with --to`)
+    }
+    sinks.set(flow.name, sink.sink.withFormat({ ...own, ...format }))
+  }
+  return { sources, sinks }
+}

@@ -1,0 +1,194 @@
+import { MillraceError, show } from './core/errors.ts'
+import { printableUrl } from './core/url.ts'
+import type { FormatName, Sink, TextFormat } from './sinks/sink.ts'
+import type { ClicksOptions } from './sources/clicks.ts'
+import type { Source } from './sources/source.ts'
+
+/** How a text sink writes. */
+export interface TextSinkOptions {
+  /** 'json' (the default): one value a line. 'tsv': one row a line. 'lines': texts as they are. 'table': for people. */
+  readonly format?: FormatName
+  /** Only 'tsv' and 'table': which members, in which order. */
+  readonly columns?: readonly string[]
+}
+
+export interface LineSourceOptions {
+  /** Longer lines are skipped and counted, never held in memory. Default 16 MiB. */
+  readonly maxLineBytes?: number
+}
+
+/**
+ * A file, as source or sink.
+ *
+ * Source: lines as strings. The path may be a file, a folder (its files, without names that begin with `_` or `.`) or a glob; `.gz` and
+ * `.zst` are unpacked. `record.position` is `{ line, offset }`. Bounded. A line that is not valid UTF-8 is skipped and counted.
+ *
+ * Sink: values as text, one a line; written to a temporary name and renamed when the run has ended well, so the file is whole or not
+ * there. Packed by the suffix `.gz` or `.zst`.
+ *
+ * @example
+ * ```ts
+ * const copy = pipeline('copy', from(file('in.ndjson.gz')).pipe(parseJson()).to(file('out.ndjson')))
+ * ```
+ */
+export function file(path: string, options: TextSinkOptions & LineSourceOptions = {}): Source<string> & Sink<unknown> {
+  if (typeof path !== 'string' || path === '') throw new MillraceError('MLR_ERR_PLAN', `file takes a path; got ${show(path)}`)
+  const { maxLineBytes } = options
+  return {
+    source: {
+      kind: 'file',
+      label: `file ${path}`,
+      bounded: true,
+      textLines: true,
+      open: async (opening) => (await import('./sources/file.ts')).openFileSource(path, { ...opening, maxLineBytes }),
+    },
+    ...fileSink(path, textFormat(options)),
+  }
+}
+
+/**
+ * Standard input: lines as strings, as from {@link file}. Bounded: it ends when its writer does. It can't be read twice.
+ *
+ * @example
+ * ```ts
+ * const echo = pipeline('echo', from(stdin()).to(stdout({ format: 'lines' })))
+ * ```
+ */
+export function stdin(options: LineSourceOptions = {}): Source<string> {
+  const { maxLineBytes } = options
+  return {
+    source: {
+      kind: 'stdin',
+      label: 'stdin',
+      bounded: true,
+      textLines: true,
+      open: async (opening) => (await import('./sources/stdin.ts')).openStdin({ ...opening, maxLineBytes }),
+    },
+  }
+}
+
+/**
+ * Standard output: values as text, one a line. It takes no part in any protocol: what was written can't be taken back.
+ *
+ * @example
+ * ```ts
+ * const hello = pipeline('hello', from(memory([{ hello: 'world' }])).to(stdout({ format: 'tsv' })))
+ * ```
+ */
+export function stdout(options: TextSinkOptions = {}): Sink<unknown> {
+  return stdoutSink(textFormat(options))
+}
+
+/**
+ * An array as source, or the end of a run as an array: for tests and for code that embeds a pipeline. As a sink it adds to the array
+ * when the run has ended well: the events in order, of a table the rows by key.
+ *
+ * @example
+ * ```ts
+ * const doubled: number[] = []
+ * const twice = pipeline('twice', from(memory([1, 2])).pipe(map((n) => n * 2)).to(memory(doubled)))
+ * ```
+ */
+export function memory<T>(values: T[] | readonly T[]): Source<T> & Sink<T> {
+  return {
+    source: {
+      kind: 'memory',
+      label: `memory (${values.length} values)`,
+      bounded: true,
+      textLines: false,
+      open: async (opening) => (await import('./sources/memory.ts')).openMemorySource(values, opening),
+    },
+    sink: {
+      kind: 'memory',
+      label: 'memory',
+      open: async () => (await import('./sinks/memory.ts')).openMemorySink(values as unknown[]),
+    },
+  }
+}
+
+/**
+ * Made-up clicks as lines of JSON (`user_id`, `action`, `timestamp`): the same seed gives the same clicks. Without `count` they never
+ * end; with `rate` they come at that many a second.
+ *
+ * @example
+ * ```ts
+ * const few = pipeline('few', from(clicks({ count: 3 })).pipe(parseJson()).to(stdout()))
+ * ```
+ */
+export function clicks(options: ClicksOptions = {}): Source<string> {
+  const { count, rate, seed = 1 } = options
+  const wrong = Object.entries(options).find(([, value]) => typeof value !== 'number' || !(value >= 0))
+  if (wrong !== undefined) throw new MillraceError('MLR_ERR_PLAN', `clicks: ${wrong[0]} must be a number of at least 0; got ${show(wrong[1])}`)
+  return {
+    source: {
+      kind: 'clicks',
+      label: `generated clicks (${count ?? 'without end'}, seed ${seed}${rate === undefined ? '' : `, ${rate}/s`})`,
+      bounded: count !== undefined,
+      textLines: true,
+      open: async (opening) => (await import('./sources/clicks.ts')).openClicks(options, opening),
+    },
+  }
+}
+
+/** The source that a `--from` names: `-`, `clicks:?count=10`, a path or glob. */
+export function sourceOfUrl(url: string): Source<unknown> {
+  if (url === '-') return stdin()
+  if (url.startsWith('clicks:')) return clicks(clicksOptions(url))
+  refuseOtherSystems(url)
+  return file(url)
+}
+
+/** The sink that a `--to` names: `-`, or a path. */
+export function sinkOfUrl(url: string, format: TextSinkOptions = {}): Sink<unknown> {
+  if (url === '-') return stdout(format)
+  refuseOtherSystems(url)
+  if (url === '') throw new MillraceError('MLR_ERR_USAGE', '--to takes a path or -; got nothing')
+  return fileSink(url, textFormat(format))
+}
+
+function clicksOptions(url: string): ClicksOptions {
+  const query = new URLSearchParams(url.slice('clicks:'.length).replace(/^\?/, ''))
+  const known = ['count', 'rate', 'seed', 'users', 'malformed']
+  const unknown = [...query.keys()].find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new MillraceError('MLR_ERR_USAGE', `clicks: has no ${show(unknown)}; it has ${known.join(', ')}`)
+  return Object.fromEntries([...query].map(([name, value]) => [name, value === '' ? Number.NaN : Number(value)]))
+}
+
+/** `kafka://…` is no file, and a file that looks so can be named `./kafka://…`. */
+function refuseOtherSystems(url: string): void {
+  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
+  if (scheme === undefined || scheme.length === 1) return
+  if (scheme === 'file') throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: name a file by its path, without file:`)
+  throw new MillraceError(
+    'MLR_ERR_USAGE',
+    `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, - and clicks:; for a file of that name write ./${scheme}:…`,
+  )
+}
+
+function textFormat({ format = 'json', columns }: TextSinkOptions): TextFormat {
+  return columns === undefined ? { format } : { format, columns }
+}
+
+function fileSink(path: string, format: TextFormat): Sink<unknown> {
+  return {
+    sink: {
+      kind: 'file',
+      label: `file ${path} (${format.format})`,
+      ...format,
+      withFormat: (other) => fileSink(path, { ...format, ...other }),
+      open: async () => (await import('./sinks/file.ts')).openFileSink(path, format),
+    },
+  }
+}
+
+function stdoutSink(format: TextFormat): Sink<unknown> {
+  return {
+    sink: {
+      kind: 'stdout',
+      label: `stdout (${format.format})`,
+      ...format,
+      withFormat: (other) => stdoutSink({ ...format, ...other }),
+      open: async () => (await import('./sinks/stdout.ts')).openStdout(format),
+    },
+  }
+}

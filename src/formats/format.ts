@@ -1,0 +1,47 @@
+import type { FormatName, TextFormat } from '../sinks/sink.ts'
+import { formatJsonLine } from './json.ts'
+import { openTable } from './table.ts'
+import { formatTsvLine } from './tsv.ts'
+
+/** Values to text, for one sink. */
+export interface TextWriter {
+  /** The text of one value, its line end included; empty where it comes only at the end. */
+  value(value: unknown): string
+  /** The text that says that a row is gone. */
+  removed(key: unknown, index: number): string
+  /** What comes after the last value. */
+  end(): string
+}
+
+/** Opens a format. JSON: one line a value. TSV: one line a row. Lines: texts as they are. Table: for people, at the end. */
+export function openFormat({ format, columns, sort, limit }: TextFormat): TextWriter {
+  switch (format) {
+    case 'json':
+      return lineFormat(formatJsonLine)
+    case 'tsv':
+      return lineFormat((value) => formatTsvLine(value, columns))
+    case 'lines':
+      return lineFormat(textLine)
+    case 'table':
+      return openTable({ columns, sort, limit })
+  }
+}
+
+/** One value as a line of a format, its end included: what a reducer writes. A table is for people, so there it is JSON. */
+export function lineOf(format: FormatName | undefined, columns: readonly string[] | undefined): (value: unknown) => string {
+  const writer = openFormat({ format: format === undefined || format === 'table' ? 'json' : format, ...(columns === undefined ? {} : { columns }) })
+  return (value) => writer.value(value)
+}
+
+function lineFormat(line: (value: unknown) => string): TextWriter {
+  return {
+    value: (value) => `${line(value)}\n`,
+    removed: (key, index) => `${formatJsonLine(index === 0 ? { removed: key } : { removed: key, index })}\n`,
+    end: () => '',
+  }
+}
+
+function textLine(value: unknown): string {
+  const text = typeof value === 'string' ? value : value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : formatJsonLine(value)
+  return text.endsWith('\n') ? text.slice(0, -1) : text
+}

@@ -1,0 +1,173 @@
+import type { Writable } from 'node:stream'
+import { MillraceError } from '../core/errors.ts'
+import { keyText } from '../core/key.ts'
+import type { KeyState } from '../core/keyed-state.ts'
+import type { LineBatch } from '../core/record.ts'
+import { Cursor } from '../core/record.ts'
+import type { FusedTarget } from '../core/fuse.ts'
+import { lineOf } from '../formats/format.ts'
+import { cutsOf, leadsTo, type Plan, type PlannedFlow, type PlannedOperator, type PlannedSource, sourcesOf, type Target } from '../plan/plan.ts'
+import type { FormatName } from '../sinks/sink.ts'
+import { Execution } from '../runtime/execution.ts'
+import { RunHost } from '../runtime/host.ts'
+import { type RowOutlet, RowStage, rowsToPort } from '../runtime/table.ts'
+import { Combining } from './combining.ts'
+import { SortedMerge } from './grouped.ts'
+import { RoleOutput } from './role-output.ts'
+import { wireLine } from './wire.ts'
+
+/** Which part of a plan a role plays. */
+export interface Role {
+  readonly plan: Plan
+  readonly flow: PlannedFlow
+  /** Which of the flow's cuts, from 1. */
+  readonly step: number
+  /** Only `map`: which source the input stands for. */
+  readonly source?: PlannedSource
+  /** The format of the rows, if not the sink's own. */
+  readonly format?: FormatName
+  readonly columns?: readonly string[]
+  /** Only for `reduce`, and only inside Millrace: rows as `key TAB text`, so that parts can be merged by key. */
+  readonly withKeys?: boolean
+}
+
+/** What a role counted: for the counters of a job. */
+export interface RoleReport {
+  readonly read: number
+  readonly skipped: number
+  readonly skippedByCode: readonly (readonly [string, number])[]
+  readonly firstSkipped: readonly { readonly place: string; readonly operator: string; readonly reason: string }[]
+}
+
+export interface RoleInput extends AsyncIterable<LineBatch> {}
+
+/**
+ * The mapper: lines → `key TAB accumulator`, merged as far as memory allows (in no order: the framework sorts). Where the flow has no
+ * cut, lines → the flow's own text.
+ */
+export async function mapRole(role: Role, input: RoleInput, stdout: Writable): Promise<RoleReport> {
+  const { plan, flow } = role
+  const output = new RoleOutput(stdout)
+  const cut = cutsOf(plan, flow)[role.step - 1]
+  const combining = cut === undefined ? undefined : new Combining(cut, output.line)
+  const execution: Execution = new Execution(plan, {
+    goal: cut ?? flow,
+    ...(combining === undefined ? {} : { goalIntake: (cursor: Cursor) => combining.intake(() => execution.host, cursor) }),
+  })
+  const writeEvents = eventWriter(role, execution, output)
+  const source = mapperSource(role, cut ?? flow)
+  for await (const block of input) {
+    execution.take(source.name, block)
+    if (execution.hasBoundaries) await execution.settle()
+    writeEvents()
+    await output.drain()
+  }
+  await execution.finishAll()
+  combining?.flush()
+  writeEvents()
+  await output.end()
+  return reportOf(execution.host)
+}
+
+/** The combiner: sorted `key TAB accumulator` lines → the same, one a key. It may run any number of times. */
+export async function combineRole(role: Role, input: RoleInput, stdout: Writable): Promise<RoleReport> {
+  const output = new RoleOutput(stdout)
+  const aggregate = cutAt(role).operator.definition.aggregate!
+  const merge = new SortedMerge(aggregate, (key, accumulator) => output.line(wireLine(key, aggregate, accumulator)))
+  for await (const block of input) {
+    merge.take(block)
+    await output.drain()
+  }
+  merge.end()
+  await output.end()
+  return { read: merge.lines, skipped: 0, skippedByCode: [], firstSkipped: [] }
+}
+
+/**
+ * The reducer: sorted `key TAB accumulator` lines → rows in the flow's text, in the order of the keys; or, where another cut follows,
+ * `key TAB accumulator` for that one.
+ */
+export async function reduceRole(role: Role, input: RoleInput, stdout: Writable): Promise<RoleReport> {
+  const { plan, flow } = role
+  const output = new RoleOutput(stdout)
+  const cut = cutAt(role)
+  const next = cutsOf(plan, flow)[role.step]
+  const host = new RunHost(plan)
+  const combining = next === undefined ? undefined : new Combining(next, output.line)
+  const outlet = combining?.intakeOfRows(() => host, new Cursor()) ?? rowsAsText(role, output)
+  const goal = next ?? flow
+  const fuse = (targets: readonly Target[]): FusedTarget[] =>
+    targets
+      .filter((target) => leadsTo(target, goal))
+      .map((target) => {
+        if (target === goal) return outlet
+        const { id, operator, targets: further, sides } = target as PlannedOperator
+        return { id, operator, targets: fuse(further), sides: new Map([...sides].map(([name, of]) => [name, fuse(of)])) }
+      })
+  const rows = new RowStage(cut, fuse(cut.targets), [outlet], host)
+  const merge = new SortedMerge(cut.operator.definition.aggregate!, (key, accumulator) => {
+    const row: KeyState = { key, accumulator, changed: false, memory: undefined }
+    rows.send(row)
+  })
+  for await (const block of input) {
+    merge.take(block)
+    await output.drain()
+  }
+  merge.end()
+  rows.flush()
+  combining?.flush()
+  await output.end()
+  return { ...reportOf(host), read: merge.lines }
+}
+
+function rowsAsText(role: Role, output: RoleOutput): RowOutlet {
+  const line = roleLine(role)
+  const port = {
+    row: (key: Parameters<typeof keyText>[0], _index: number, value: unknown): void => {
+      output.line(role.withKeys === true ? `${keyText(key)}\t${line(value)}` : line(value))
+    },
+  }
+  return rowsToPort(port, 0, false)
+}
+
+function eventWriter(role: Role, execution: Execution, output: RoleOutput): () => void {
+  const port = execution.ports.get(role.flow)
+  const line = roleLine(role)
+  return () => {
+    for (const given of port?.take() ?? []) {
+      if (given.kind === 'events') for (const value of given.values) output.line(line(value))
+    }
+  }
+}
+
+function roleLine({ flow, format, columns }: Role): (value: unknown) => string {
+  const { sink } = flow.sink
+  return lineOf(format ?? sink.format, columns ?? sink.columns)
+}
+
+function cutAt({ plan, flow, step }: Role): PlannedOperator {
+  const cuts = cutsOf(plan, flow)
+  const cut = cuts[step - 1]
+  if (cut !== undefined) return cut
+  const has = cuts.length === 0 ? 'it has no aggregate, so it needs mappers only' : `it has ${cuts.length}`
+  throw new MillraceError('MLR_ERR_USAGE', `${plan.name}: flow '${flow.name}' has no step ${step}: ${has}`)
+}
+
+function mapperSource({ plan, source }: Role, goal: Target): PlannedSource {
+  const sources = sourcesOf(plan, goal)
+  const chosen = source ?? sources[0]
+  if (source === undefined && sources.length > 1) {
+    const names = sources.map(({ name }) => `'${name}'`).join(', ')
+    throw new MillraceError('MLR_ERR_USAGE', `${plan.name} reads from ${names}: say which the input stands for with --source NAME`)
+  }
+  return chosen as PlannedSource
+}
+
+function reportOf(host: RunHost): RoleReport {
+  return {
+    read: host.counters.get('read'),
+    skipped: host.skipped.total,
+    skippedByCode: host.skipped.counts(),
+    firstSkipped: host.skipped.first,
+  }
+}

@@ -1,0 +1,51 @@
+export { aggregate, type Row } from './operators/aggregate.ts'
+export { collect } from './aggregates/collect.ts'
+export { count } from './aggregates/count.ts'
+export { countDistinct } from './aggregates/count-distinct.ts'
+export { earliest } from './aggregates/earliest.ts'
+export { fields } from './aggregates/fields.ts'
+export { latest } from './aggregates/latest.ts'
+export { max } from './aggregates/max.ts'
+export { maxBy } from './aggregates/max-by.ts'
+export { mean, type MeanAccumulator } from './aggregates/mean.ts'
+export { min } from './aggregates/min.ts'
+export { minBy } from './aggregates/min-by.ts'
+export { sum } from './aggregates/sum.ts'
+export { top } from './aggregates/top.ts'
+export type { Aggregate } from './core/aggregate.ts'
+export { type ErrorCode, ERRORS, MillraceError } from './core/errors.ts'
+export type { Key, Keyed } from './core/key.ts'
+export type {
+  Emit,
+  OnError,
+  Operator,
+  OperatorContext,
+  OperatorKind,
+  OperatorOptions,
+  Piped,
+  Processor,
+} from './core/operator.ts'
+export type { LinePosition, RecordInfo } from './core/record.ts'
+export { clicks, file, memory, stdin, stdout, type LineSourceOptions, type TextSinkOptions } from './ends.ts'
+export { combiner, mapper, reducer } from './hadoop/embed.ts'
+export { type AsyncCall, mapAsync, type MapAsyncOptions } from './operators/boundaries/map-async.ts'
+export { through } from './operators/boundaries/through.ts'
+export { filter } from './operators/filter.ts'
+export { flatMap } from './operators/flat-map.ts'
+export { formatJson } from './operators/format-json.ts'
+export { formatTsv, type FormatTsvOptions } from './operators/format-tsv.ts'
+export { keyBy } from './operators/key-by.ts'
+export { lines } from './operators/lines.ts'
+export { map } from './operators/map.ts'
+export { operator, type OperatorInit } from './operators/operator.ts'
+export { parseJson, type ParseJsonOptions } from './operators/parse-json.ts'
+export { reduce } from './operators/reduce.ts'
+export { tap } from './operators/tap.ts'
+export { type StandardSchema, validate } from './operators/validate.ts'
+export { type Flow, from, type Pipeline, pipeline, type Stream, union } from './plan/pipeline.ts'
+export { execute, run, type RunOptions } from './run.ts'
+export type { RunReport } from './runtime/report.ts'
+export { toDuplex } from './runtime/to-duplex.ts'
+export type { FormatName, Output, RowChange, Sink, SinkDefinition, SinkWriter, TextFormat } from './sinks/sink.ts'
+export type { ClicksOptions } from './sources/clicks.ts'
+export type { Source, SourceDefinition, SourceOptions, SourceReader } from './sources/source.ts'

@@ -1,0 +1,23 @@
+import type { RunReport } from '../runtime/report.ts'
+import { duration, number } from './progress.ts'
+
+/** What a run did, for its end: a line of counts, then what was skipped, then what operators counted. */
+export function describeReport(report: RunReport, deadLetter?: string): string[] {
+  const { read, skipped, written, seconds, stopped, counters, firstSkipped } = report
+  const rate = seconds > 0 ? Math.round(read / seconds) : 0
+  const outputs = written.map(([flow, count]) => `${number(count)} to ${flow}`).join(', ')
+  const lines = [
+    `read ${number(read)} records, skipped ${number(skipped)}, wrote ${outputs === '' ? 'nothing' : outputs}, in ${duration(seconds)} (${number(rate)}/s)`,
+  ]
+  if (stopped) lines.push('stopped before its input had ended: the result covers only what was read')
+  lines.push(...describeSkipped(skipped, firstSkipped, deadLetter))
+  for (const [name, count] of counters) lines.push(`  ${name}: ${number(count)}`)
+  return lines
+}
+
+export function describeSkipped(skipped: number, first: RunReport['firstSkipped'], deadLetter?: string): string[] {
+  if (skipped === 0) return []
+  const lines = [`skipped ${number(skipped)}${deadLetter === undefined ? ' (--dead-letter FILE keeps them)' : `, kept in ${deadLetter}`}; the first:`]
+  for (const { place, operator, reason } of first) lines.push(`  ${place}  ${operator.replace(/^\d+ /, '')}: ${reason}`)
+  return lines
+}

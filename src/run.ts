@@ -1,0 +1,42 @@
+import type { Pipeline } from './plan/pipeline.ts'
+import { type Ends, withEnds } from './plan/with-ends.ts'
+import { type InlineOptions, runInline } from './runtime/exchanges/inline.ts'
+import type { RunReport } from './runtime/report.ts'
+
+/**
+ * Makes a module a program: does what its command line says (`run`, the default, `describe`, `map`, `combine`, `reduce`, `batch`,
+ * `verify`, `--help`), writes data to stdout and everything else to stderr, and sets the exit code: 0 done, 1 failed, 2 wrong usage.
+ * It never rejects.
+ *
+ * @example
+ * ```ts no-run
+ * if (import.meta.main) await run(clickstream)
+ * ```
+ */
+export async function run(pipeline: Pipeline): Promise<void> {
+  const { main } = await import('./cli/main.ts')
+  const module = process.argv[1] ?? ''
+  await main(pipeline, process.argv.slice(2), {
+    program: 'node pipeline.ts',
+    module,
+    reenter: (command) => [module, command],
+  })
+}
+
+export interface RunOptions extends InlineOptions, Ends {}
+
+/**
+ * Runs a pipeline inside your own program. Resolves with what it did when its sources have ended and everything is written; rejects with
+ * the first error, and then no file has appeared under its final name.
+ *
+ * @example
+ * ```ts
+ * const out: number[] = []
+ * const twice = pipeline('twice', from(memory([1, 2])).pipe(map((n) => n * 2)).to(memory(out)))
+ * const report = await execute(twice)
+ * // report.read === 2, out is [2, 4]
+ * ```
+ */
+export function execute(pipeline: Pipeline, options: RunOptions = {}): Promise<RunReport> {
+  return runInline(withEnds(pipeline.plan, options), options)
+}

@@ -1,0 +1,87 @@
+import type { FusedStage, Outlet } from '../core/fuse.ts'
+import type { AsyncProcessor } from '../core/operator.ts'
+import { batchOf, type Cursor, type RecordInfo } from '../core/record.ts'
+import type { PlannedOperator } from '../plan/plan.ts'
+import type { RunHost } from './host.ts'
+
+/** An operator that waits, between two stages. What comes in is held for at most one batch; what it emits goes on in batches. */
+export class Boundary {
+  readonly planned: PlannedOperator
+  readonly #next: FusedStage
+  readonly #processor: AsyncProcessor<unknown>
+  readonly #host: RunHost
+  #waiting: { readonly value: unknown; readonly record: RecordInfo }[] = []
+  #outs: unknown[] = []
+  #outRecords: RecordInfo[] = []
+  #current: RecordInfo
+
+  constructor(planned: PlannedOperator, next: FusedStage, cursor: Cursor, host: RunHost) {
+    this.planned = planned
+    this.#next = next
+    this.#host = host
+    this.#current = cursor.snapshot()
+    const self = this
+    this.#processor = planned.operator.definition.openAsync!(
+      (value, record) => {
+        this.#outs.push(value)
+        this.#outRecords.push(record)
+      },
+      {
+        get record() {
+          return self.#current
+        },
+        watermark: -Infinity,
+        count: (counter, by = 1) => host.counters.add(`${planned.id}: ${counter}`, by),
+        side: (output) => host.counters.add(`${planned.id}: side ${output}`),
+        at: () => {},
+        reject: (error, value, record) => host.reject(planned.id, error, value, record ?? this.#current),
+      },
+    )
+  }
+
+  /** Where the values of a stage enter. */
+  intake(cursor: Cursor): Outlet {
+    return { take: (value) => void this.#waiting.push({ value, record: cursor.snapshot() }) }
+  }
+
+  /** Hands over what waits, as fast as the operator takes it. */
+  async run(): Promise<void> {
+    const waiting = this.#waiting
+    this.#waiting = []
+    await this.#guard(async () => {
+      for (const { value, record } of waiting) {
+        this.#current = record
+        const ready = this.#processor.process(value)
+        if (ready !== undefined) await ready
+      }
+    })
+    this.#deliver()
+  }
+
+  async flush(): Promise<void> {
+    await this.run()
+    await this.#guard(async () => this.#processor.flush())
+    this.#deliver()
+    this.#next.flush()
+  }
+
+  destroy(error?: Error): void {
+    this.#processor.destroy?.(error)
+  }
+
+  #deliver(): void {
+    if (this.#outs.length === 0) return
+    const batch = batchOf(this.#outs, this.#outRecords)
+    this.#outs = []
+    this.#outRecords = []
+    this.#next.take(batch)
+  }
+
+  async #guard(run: () => Promise<void>): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      throw this.#host.attribute(this.planned.id, error, undefined, this.#current)
+    }
+  }
+}

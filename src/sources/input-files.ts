@@ -1,0 +1,126 @@
+import { createReadStream, type ReadStream } from 'node:fs'
+import { glob, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { compareBytes } from '../core/canonical.ts'
+import { MillraceError, reasonOf, show } from '../core/errors.ts'
+
+export interface InputFile {
+  readonly path: string
+  /** On the disk, compressed or not. */
+  readonly bytes: number
+  readonly compression: 'gzip' | 'zstd' | undefined
+  /** A pipe, a device: its size says nothing. */
+  readonly regular: boolean
+}
+
+/** Reads this much at a time: below it the calls show in the profile, above it only the memory does. */
+export const READ_BYTES = 256 * 1024
+
+/**
+ * The files that a path stands for: a file, a folder (its files, without those in folders below and without names that begin with `_`
+ * or `.`, as Hadoop reads them), or a glob. In the order of their names' bytes.
+ */
+export async function findInputFiles(path: string): Promise<readonly InputFile[]> {
+  if (path === '') throw new MillraceError('MLR_ERR_INPUT_MISSING', 'the path of an input is empty')
+  const itself = await look(path)
+  if (itself !== undefined && !itself.directory) return [inputFile(path, itself)]
+  const names = itself === undefined ? await expand(path) : await filesIn(path)
+  const files: InputFile[] = []
+  for (const name of names.sort(compareBytes)) {
+    const found = await look(name)
+    if (found !== undefined && !found.directory) files.push(inputFile(name, found))
+  }
+  if (files.length > 0) return files
+  if (itself !== undefined) throw new MillraceError('MLR_ERR_INPUT_MISSING', `the folder ${show(path)} holds no files to read`)
+  if (isGlob(path)) throw new MillraceError('MLR_ERR_INPUT_MISSING', `no file matches ${show(path)}`)
+  throw new MillraceError('MLR_ERR_INPUT_MISSING', `there is no file or folder ${show(path)}`)
+}
+
+/** The bytes of a file, unpacked by its suffix, from a byte on where it is not compressed. */
+export async function* readInputFile(
+  file: InputFile,
+  options: { readonly start?: number; readonly opened?: (stream: ReadStream) => void } = {},
+): AsyncGenerator<Buffer> {
+  const raw = createReadStream(file.path, { highWaterMark: READ_BYTES, start: options.start ?? 0 })
+  options.opened?.(raw)
+  if (file.compression === undefined) {
+    try {
+      for await (const chunk of raw) yield chunk as Buffer
+    } catch (error) {
+      throw unreadable(file.path, error)
+    }
+    return
+  }
+  const unpack = file.compression === 'gzip' ? createGunzip({ chunkSize: READ_BYTES }) : createZstdDecompress({ chunkSize: READ_BYTES })
+  let failedToRead: unknown
+  raw.on('error', (error) => {
+    failedToRead = error
+    unpack.destroy(error)
+  })
+  raw.on('close', () => {
+    // Stopped before its end: whoever reads the unpacked bytes must not wait for more.
+    if (!raw.readableEnded) unpack.destroy()
+  })
+  raw.pipe(unpack)
+  let unpacked = 0
+  try {
+    for await (const chunk of unpack) {
+      unpacked += (chunk as Buffer).length
+      yield chunk as Buffer
+    }
+  } catch (error) {
+    if (failedToRead !== undefined) throw unreadable(file.path, failedToRead)
+    throw new MillraceError(
+      'MLR_ERR_INPUT_COMPRESSED',
+      `${file.path} is damaged or cut short: ${reasonOf(error)} after ${unpacked} unpacked bytes — the file must be copied anew`,
+      { cause: error },
+    )
+  } finally {
+    raw.destroy()
+  }
+}
+
+export function unreadable(path: string, error: unknown): MillraceError {
+  return new MillraceError('MLR_ERR_INPUT_READ', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
+}
+
+interface Found {
+  readonly bytes: number
+  readonly directory: boolean
+  readonly regular: boolean
+}
+
+async function look(path: string): Promise<Found | undefined> {
+  try {
+    const found = await stat(path)
+    return { bytes: found.size, directory: found.isDirectory(), regular: found.isFile() }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    throw unreadable(path, error)
+  }
+}
+
+function inputFile(path: string, { bytes, regular }: Found): InputFile {
+  const compression = /\.gz$/i.test(path) ? 'gzip' : /\.zst$/i.test(path) ? 'zstd' : undefined
+  return { path, bytes, compression, regular }
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((name) => !/^[._]/.test(name)).map((name) => join(folder, name))
+  } catch (error) {
+    throw unreadable(folder, error)
+  }
+}
+
+function isGlob(path: string): boolean {
+  return /[*?[{]/.test(path)
+}
+
+async function expand(pattern: string): Promise<string[]> {
+  if (!isGlob(pattern)) return []
+  const names: string[] = []
+  for await (const name of glob(pattern)) names.push(name)
+  return names
+}
