@@ -1,6 +1,6 @@
 import type { Pipeline } from './plan/pipeline.ts'
-import { type Ends, withEnds } from './plan/with-ends.ts'
-import { type InlineOptions, runInline } from './runtime/exchanges/inline.ts'
+import type { Ends } from './plan/with-ends.ts'
+import type { InlineOptions } from './runtime/exchanges/inline.ts'
 import type { RunReport } from './runtime/report.ts'
 
 /**
@@ -37,6 +37,8 @@ export interface RunOptions extends InlineOptions, Ends {}
  * // report.read === 2, out is [2, 4]
  * ```
  */
-export function execute(pipeline: Pipeline, options: RunOptions = {}): Promise<RunReport> {
+export async function execute(pipeline: Pipeline, options: RunOptions = {}): Promise<RunReport> {
+  const { withEnds } = await import('./plan/with-ends.ts')
+  const { runInline } = await import('./runtime/exchanges/inline.ts')
   return runInline(withEnds(pipeline.plan, options), options)
 }

@@ -2,7 +2,8 @@ import type { Aggregate, AnyAggregate } from '../core/aggregate.ts'
 import { MillraceError } from '../core/errors.ts'
 
 /**
- * Several aggregates at once: an object with the result of each. Accumulator: their accumulators, in the order of the fields.
+ * Several aggregates at once: an object with the result of each. Accumulator: their accumulators; on the wire an array in the order of
+ * the fields.
  *
  * It is an Aggregate of its own, and not an overload of `aggregate`, for that is what gives the callbacks inside their types.
  *
@@ -23,28 +24,49 @@ export function fields<In, Outs extends Record<string, unknown>>(shape: {
   const parts = names.map((name) => (shape as Record<string, AnyAggregate>)[name] as AnyAggregate)
   const adds = parts.map((part) => part.add)
   const removes = parts.map((part) => part.remove)
-  const combined: Aggregate<In, unknown[], Outs> = {
+  const combined: Aggregate<In, Held, Outs> = {
     name: `fields(${names.map((name, i) => `${name}: ${parts[i]?.name}`).join(', ')})`,
-    init: () => parts.map((part) => part.init()),
-    add: addAll(adds) as (held: unknown[], value: In) => unknown[],
+    init: () => hold(parts.map((part) => part.init())),
+    add: stepAll(adds),
     merge: (left, right) => {
-      for (let i = 0; i < parts.length; i++) left[i] = (parts[i] as AnyAggregate).merge(left[i], right[i])
-      return left
+      const merging = spread(right, parts.length)
+      return hold(spread(left, parts.length).map((held, i) => (parts[i] as AnyAggregate).merge(held, merging[i])))
     },
     finish: (held) => {
-      const out: [string, unknown][] = names.map((name, i) => [name, (parts[i] as AnyAggregate).finish(held[i])])
-      return Object.fromEntries(out) as Outs
+      const accumulators = spread(held, parts.length)
+      return Object.fromEntries(names.map((name, i) => [name, (parts[i] as AnyAggregate).finish(accumulators[i])])) as Outs
     },
+    encode: (held) => spread(held, parts.length).map((accumulator, i) => encodePart(parts[i] as AnyAggregate, accumulator)),
+    decode: (json) => hold(parts.map((part, i) => decodePart(part, (json as unknown[])[i]))),
   }
-  if (removes.every((remove) => remove !== undefined)) combined.remove = addAll(removes as Step[]) as (held: unknown[], value: In) => unknown[]
-  if (parts.some((part) => part.encode !== undefined)) {
-    combined.encode = (held) => parts.map((part, i) => (part.encode === undefined ? held[i] : part.encode(held[i])))
-    combined.decode = (json) => parts.map((part, i) => decodePart(part, (json as unknown[])[i]))
-  }
+  if (removes.every((remove) => remove !== undefined)) combined.remove = stepAll(removes as Step[])
   return combined as Aggregate<In, unknown, Outs>
 }
 
 type Step = (held: unknown, value: unknown) => unknown
+
+/**
+ * The accumulators of the fields, side by side: the first three in an object of their own, for that is one line of the processor's
+ * cache where an array is two, and this is read for every record.
+ */
+interface Held {
+  a: unknown
+  b: unknown
+  c: unknown
+  more: unknown[] | undefined
+}
+
+function hold([a, b, c, ...more]: readonly unknown[]): Held {
+  return { a, b, c, more: more.length === 0 ? undefined : more }
+}
+
+function spread({ a, b, c, more = [] }: Held, length: number): unknown[] {
+  return [a, b, c, ...more].slice(0, length)
+}
+
+function encodePart(part: AnyAggregate, accumulator: unknown): unknown {
+  return part.encode === undefined ? accumulator : part.encode(accumulator)
+}
 
 function decodePart(part: AnyAggregate, json: unknown): unknown {
   return part.decode === undefined ? json : part.decode(json)
@@ -52,33 +74,29 @@ function decodePart(part: AnyAggregate, json: unknown): unknown {
 
 /**
  * Each step on its own accumulator. One to three fields are written out: a call through a variable that never changes is inlined, a
- * call through an array element is not, and this runs for every record.
+ * call through an array element is not.
  */
-function addAll(steps: readonly Step[]): (held: unknown[], value: unknown) => unknown[] {
-  const [a, b, c] = steps as [Step, Step, Step]
+function stepAll(steps: readonly Step[]): (held: Held, value: unknown) => Held {
+  const [a, b, c, ...rest] = steps as [Step, Step, Step, ...Step[]]
   if (steps.length === 1) {
     return (held, value) => {
-      held[0] = a(held[0], value)
+      held.a = a(held.a, value)
       return held
     }
   }
   if (steps.length === 2) {
     return (held, value) => {
-      held[0] = a(held[0], value)
-      held[1] = b(held[1], value)
-      return held
-    }
-  }
-  if (steps.length === 3) {
-    return (held, value) => {
-      held[0] = a(held[0], value)
-      held[1] = b(held[1], value)
-      held[2] = c(held[2], value)
+      held.a = a(held.a, value)
+      held.b = b(held.b, value)
       return held
     }
   }
   return (held, value) => {
-    for (let i = 0; i < steps.length; i++) held[i] = (steps[i] as Step)(held[i], value)
+    held.a = a(held.a, value)
+    held.b = b(held.b, value)
+    held.c = c(held.c, value)
+    const { more } = held
+    if (more !== undefined) for (let i = 0; i < more.length; i++) more[i] = (rest[i] as Step)(more[i], value)
     return held
   }
 }

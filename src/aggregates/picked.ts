@@ -1,8 +1,11 @@
 import type { Aggregate } from '../core/aggregate.ts'
 import { compareCanonical } from '../core/canonical.ts'
 
-/** What is kept of the best value so far: its rank (null: it has none) and what is wanted of it. Empty before the first. */
-export type Picked<Out> = readonly [] | readonly [rank: number | null, out: Out]
+/**
+ * What is kept of the best value so far: its rank (null: it has none) and what is wanted of it; null before the first. An object and
+ * not an array: one line of the processor's cache instead of two, and the rank is changed in place, which shows with many keys.
+ */
+export type Picked<Out> = { rank: number | null; out: Out } | null
 
 /**
  * One value of many: the one of the greatest rank. A value without a rank is below any with one; of equal ranks the one whose
@@ -15,40 +18,35 @@ export function pick<In, Out>(options: {
   /** What is taken when no value came: it shows only where an aggregate is asked without any. */
   readonly empty: Out
 }): Aggregate<In, Picked<Out>, Out> {
-  const { name, of, rank, empty } = options
-  const wins = (rank: number | null, out: Out, held: readonly [number | null, Out]): boolean => {
-    const other = held[0]
-    if (rank === other) return out !== held[1] && compareCanonical(out, held[1]) > 0
-    if (rank === null) return false
-    return other === null || rank > other
-  }
+  const { name, of, rank: rankOf, empty } = options
   return {
     name,
-    init: () => [],
+    init: () => null,
     add: (held, value) => {
-      const given = rank(value)
+      const given = rankOf(value)
       // What JSON cannot hold is no rank.
-      const ranked = given !== undefined && Number.isFinite(given) ? given : null
-      if (held.length === 0) return [ranked, wanted(of(value))]
+      const rank = given !== undefined && Number.isFinite(given) ? given : null
+      if (held === null) return { rank, out: wanted(of(value)) }
       // Most values are older than the newest: then nothing more is asked of them.
-      if (ranked !== null && held[0] !== null && ranked < held[0]) return held
-      const out = wanted(of(value))
-      return wins(ranked, out, held) ? replace(held, ranked, out) : held
+      if (rank !== null && held.rank !== null && rank < held.rank) return held
+      return better(held, rank, wanted(of(value)))
     },
     merge: (left, right) => {
-      if (right.length === 0) return left
-      if (left.length === 0) return [right[0], right[1]]
-      return wins(right[0], right[1], left) ? replace(left, right[0], right[1]) : left
+      if (right === null) return left
+      return left === null ? { rank: right.rank, out: right.out } : better(left, right.rank, right.out)
     },
-    finish: (held) => (held.length === 0 ? empty : held[1]),
+    finish: (held) => (held === null ? empty : held.out),
   }
 }
 
-/** In place: this runs for every record that is newer than all before. */
-function replace<Out>(held: Picked<Out>, rank: number | null, out: Out): Picked<Out> {
-  const changing = held as unknown as [number | null, Out]
-  changing[0] = rank
-  changing[1] = out
+/** Puts the other in the place of what is held, if it wins. */
+function better<Out>(held: NonNullable<Picked<Out>>, rank: number | null, out: Out): NonNullable<Picked<Out>> {
+  const wins =
+    rank === held.rank ? out !== held.out && compareCanonical(out, held.out) > 0 : rank !== null && (held.rank === null || rank > held.rank)
+  if (wins) {
+    held.rank = rank
+    held.out = out
+  }
   return held
 }
 

@@ -9,7 +9,7 @@ export function parseOptions<const O extends ParseArgsOptionsConfig>(argv: reado
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: false, strict: true }).values
   } catch (error) {
-    const [sentence] = reasonOf(error).split('. ')
+    const [sentence = ''] = reasonOf(error).split(/\.?\s*\n|\. /)
     throw new MillraceError('MLR_ERR_USAGE', `${command}: ${sentence}; see ${command} --help`)
   }
 }

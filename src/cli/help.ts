@@ -39,7 +39,7 @@ export function helpOf(command: Command): string {
 ${ENDS}
   --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout
 ${FORMAT}
-  --sort COLUMN         for table; -COLUMN for greatest first
+  --sort COLUMN         for table: numbers greatest first, texts in order
   --limit N             for table: how many rows (default 20)
   --live                send rows as they change, not only at the end
   --tick DURATION       time between sends of changed rows (default 250ms)

@@ -211,14 +211,23 @@ export async function* frameLines(chunks: AsyncIterable<Uint8Array>, options: Fr
       tooLongBytes = 0
       bytes = bytes.subarray(end + 1)
     }
+    if (held > 0) {
+      // The line that crosses chunks is a block of its own: joining it with the whole chunk would copy the chunk.
+      const first = bytes.indexOf(LF) + 1
+      if (first > 0) {
+        const given = block(Buffer.concat([...pieces, bytes.subarray(0, first)]))
+        yield given
+        taken(given, held + first)
+        pieces = []
+        held = 0
+        bytes = bytes.subarray(first)
+      }
+    }
     const end = bytes.lastIndexOf(LF) + 1
     if (end > 0) {
-      const whole = held === 0 ? bytes.subarray(0, end) : Buffer.concat([...pieces, bytes.subarray(0, end)])
-      const given = block(whole)
+      const given = block(bytes.subarray(0, end))
       yield given
-      taken(given, whole.length)
-      pieces = []
-      held = 0
+      taken(given, end)
     }
     if (end < bytes.length) {
       pieces.push(bytes.subarray(end))

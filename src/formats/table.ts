@@ -9,7 +9,8 @@ const DEFAULT_ROWS = 20
 
 /**
  * Rows as a table of at most 80 columns, for people. It keeps the rows that it will show and nothing else: the first `limit` as they
- * come, or the first by a column (`-hits`: greatest first). What is too wide is cut with `…`; control characters are shown as escapes.
+ * come, or the first by a column: numbers
+ * greatest first, texts in order. What is too wide is cut with `…`; control characters are shown as escapes.
  */
 export function openTable(options: {
   readonly columns?: readonly string[] | undefined
@@ -39,14 +40,11 @@ export function openTable(options: {
   }
 }
 
-function order(sort: string): (a: Record<string, unknown>, b: Record<string, unknown>) => number {
-  const down = sort.startsWith('-')
-  const column = down ? sort.slice(1) : sort
+function order(column: string): (a: Record<string, unknown>, b: Record<string, unknown>) => number {
   return (a, b) => {
     const x = a[column]
     const y = b[column]
-    const up = typeof x === 'number' && typeof y === 'number' ? x - y : compareBytes(String(x), String(y))
-    return down ? -up : up
+    return typeof x === 'number' && typeof y === 'number' ? y - x : compareBytes(String(x), String(y))
   }
 }
 

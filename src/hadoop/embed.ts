@@ -8,9 +8,6 @@ import { keyBy } from '../operators/key-by.ts'
 import { map } from '../operators/map.ts'
 import { from, pipeline, type Stream } from '../plan/pipeline.ts'
 import type { Plan } from '../plan/plan.ts'
-import { combineRole, mapRole, reduceRole, type RoleReport } from './roles.ts'
-import { readStdin } from './role-input.ts'
-import { reportRole } from './role-report.ts'
 
 /**
  * The mapper of a Hadoop Streaming script of your own: reads lines from stdin, writes to stdout. What it writes goes by the last
@@ -47,7 +44,7 @@ export async function mapper(...operators: readonly AnyOperator[]): Promise<void
   let stream: Stream<unknown> = from<unknown>(stdin())
   for (const operator of operators) stream = stream.pipe(operator)
   if (operators.at(-1)?.kind === 'key') stream = stream.pipe(map(keyedLine as (value: unknown) => string))
-  await play('map', planOf('mapper', stream), mapRole)
+  await play('map', planOf('mapper', stream))
 }
 
 /**
@@ -59,7 +56,7 @@ export async function mapper(...operators: readonly AnyOperator[]): Promise<void
  * ```
  */
 export async function combiner<In, Acc, Out>(by: Aggregate<In, Acc, Out>): Promise<void> {
-  await play('combine', planOf('combiner', aggregated(by)), combineRole)
+  await play('combine', planOf('combiner', aggregated(by)))
 }
 
 /**
@@ -87,7 +84,7 @@ export function reducer<In, Acc, Out, A, B, C>(
 export async function reducer(by: Aggregate<never, unknown, unknown>, ...operators: readonly AnyOperator[]): Promise<void> {
   let stream: Stream<unknown> = aggregated(by)
   for (const operator of operators) stream = stream.pipe(operator)
-  await play('reduce', planOf('reducer', stream), reduceRole)
+  await play('reduce', planOf('reducer', stream))
 }
 
 function aggregated<In, Acc, Out>(by: Aggregate<In, Acc, Out>): Stream<unknown> {
@@ -102,7 +99,12 @@ function planOf(name: string, stream: Stream<unknown>): Plan {
   return pipeline(name, stream.to(stdout({ format: 'lines' }))).plan
 }
 
-async function play(name: string, plan: Plan, role: (...of: Parameters<typeof mapRole>) => Promise<RoleReport>): Promise<void> {
+async function play(name: 'map' | 'combine' | 'reduce', plan: Plan): Promise<void> {
+  // Loaded when used: whoever imports millrace for a stream does not pay for it.
+  const { combineRole, mapRole, reduceRole } = await import('./roles.ts')
+  const { readStdin } = await import('./role-input.ts')
+  const { reportRole } = await import('./role-report.ts')
+  const role = { map: mapRole, combine: combineRole, reduce: reduceRole }[name]
   const source = plan.sources[0]!
   reportRole(name, await role({ plan, flow: plan.flows[0]!, step: 1, source }, readStdin(source.name), process.stdout))
 }

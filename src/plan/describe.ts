@@ -70,14 +70,20 @@ function drawTarget(target: Target, indent: string, lines: string[]): void {
     const { aggregate } = target.operator.definition
     const contributions = target.over === 'table' && aggregate?.remove === undefined ? ' and what each upstream row contributed' : ''
     lines.push(`${indent}── cut: ${cut}, by key ──`)
-    lines.push(`${indent}${target.id} → table; state '${target.name}': one accumulator a key${contributions}`)
-  } else if (target.kind === 'boundary') lines.push(`${indent}── boundary ──`, `${indent}${target.id} → ${target.gives}`)
-  else lines.push(`${indent}${target.id} → ${target.kind === 'key' ? 'keyed ' : ''}${target.gives}${policy(target)}`)
+    lines.push(`${indent}${titleOf(target)} → table; state '${target.name}': one accumulator a key${contributions}`)
+  } else if (target.kind === 'boundary') lines.push(`${indent}── boundary ──`, `${indent}${titleOf(target)} → ${target.gives}`)
+  else lines.push(`${indent}${titleOf(target)} → ${target.kind === 'key' ? 'keyed ' : ''}${target.gives}${policy(target)}`)
   for (const [output, sideTargets] of target.sides) {
     lines.push(`${indent}  side '${output}'`)
     drawTargets(sideTargets, `${indent}    `, lines)
   }
   drawTargets(target.targets, indent, lines)
+}
+
+/** A name of the user's hides what the operator is; here both are shown. */
+function titleOf({ id, operator }: PlannedOperator): string {
+  const { name, label } = operator.definition
+  return name === undefined ? id : `${id}: ${label}`
 }
 
 function policy({ operator }: PlannedOperator): string {
