@@ -62,7 +62,7 @@ function draw(rows: readonly Record<string, unknown>[], columns: readonly string
       .join(' '.repeat(GAP))
       .trimEnd()
   const lines = [line(columns.map(printable)), line(widths.map((width) => '─'.repeat(width))), ...cells.map(line)]
-  if (all > rows.length) lines.push(`… and ${all - rows.length} more rows`)
+  if (all > rows.length) lines.push(`… and ${(all - rows.length).toLocaleString("en-US")} more rows`)
   return `${lines.join('\n')}\n`
 }
 

@@ -1,1 +1,7 @@
-export {}
+export { aggregateContract, type AggregateContractOptions } from './aggregate-contract.ts'
+export { checkContract, type ContractCase } from './contract.ts'
+export { operatorContract, type OperatorContractOptions } from './operator-contract.ts'
+export { Random } from './random.ts'
+export { sinkContract, type SinkContractOptions } from './sink-contract.ts'
+export { sourceContract, type SourceContractOptions } from './source-contract.ts'
+export { type PushOptions, type TestDriver, testDriver, type TestDriverOptions } from './test-driver.ts'
