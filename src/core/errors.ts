@@ -55,6 +55,11 @@ export function reasonOf(error: unknown): string {
   return `threw ${show(error)}`
 }
 
+/** Streams want an Error, and anything can be thrown. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(reasonOf(thrown), { cause: thrown })
+}
+
 /** A value for a message: its type and at most 80 characters of it, control characters escaped. */
 export function show(value: unknown): string {
   if (value === null || value === undefined) return String(value)

@@ -1,6 +1,6 @@
 import { Transform, type TransformCallback } from 'node:stream'
 import { LineCutter } from './line-cutter.ts'
-import { isMillraceError, MillraceError, reasonOf, show } from './errors.ts'
+import { asError, isMillraceError, MillraceError, reasonOf, show } from './errors.ts'
 import { emittedNothing, type AsyncProcessor, type OperatorContext, type OperatorDefinition, type Processor } from './operator.ts'
 import { Cursor, type ValueBatch } from './record.ts'
 
@@ -144,8 +144,4 @@ export class OperatorStream<In, Out> extends Transform {
     const code = isMillraceError(error) ? error.code : 'MLR_ERR_OPERATOR'
     return new MillraceError(code, `${reasonOf(error)}${about} [record ${this.#taken}]`, { cause: error, where: this.label })
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(reasonOf(error), { cause: error })
 }

@@ -1,7 +1,5 @@
-import { createRequire } from 'node:module'
 import { type Duplex, Transform, type TransformCallback } from 'node:stream'
-import type Pumpify from 'pumpify'
-import { MillraceError, reasonOf } from '../core/errors.ts'
+import { asError, MillraceError } from '../core/errors.ts'
 import { LineCutter } from '../core/line-cutter.ts'
 import type { Batch } from '../core/record.ts'
 import { from, pipeline, type Stream } from '../plan/pipeline.ts'
@@ -9,10 +7,6 @@ import type { Plan } from '../plan/plan.ts'
 import type { Sink } from '../sinks/sink.ts'
 import type { Source } from '../sources/source.ts'
 import { Execution } from './execution.ts'
-
-const BATCH = 256
-
-const require = createRequire(import.meta.url)
 
 /**
  * Operators as one Duplex for use in another program: what is written goes in, what the flow gives comes out. Object mode; a byte
@@ -48,73 +42,33 @@ export function toDuplex<In, Out>(flow: (input: Stream<In>) => Stream<Out>): Dup
   }
   const { plan } = pipeline('duplex', flow(from(input, { name: 'input' })).to(output, { name: 'output' }))
   // Two streams in one: pumpify hands on errors and endings of both, which stream.compose loses.
-  // Loaded when used: it brings a stream library of its own, a tenth of the time in which a mapper starts.
-  const pumpify = require('pumpify') as typeof Pumpify
-  const batches = new Batches()
-  const duplex = new pumpify.obj(batches, new Fused(plan)) as unknown as Duplex
-  duplex.on('pipe', (from: { readableObjectMode?: boolean }) => {
-    if (from.readableObjectMode !== true) batches.cutLines()
-  })
-  return duplex
+  return new Fused(plan)
 }
 
-/** Single chunks → arrays, so that the stage pays for a stream once per array. Lines of a byte stream come an array a chunk. */
-class Batches extends Transform {
-  #cutter: LineCutter | undefined
-  #values: unknown[] = []
-
-  constructor() {
-    super({ objectMode: true })
-  }
-
-  /** What comes is a byte stream. */
-  cutLines(): void {
-    this.#cutter ??= new LineCutter()
-  }
-
-  override _transform(chunk: unknown, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.#cutter === undefined) this.#values.push(chunk)
-    else for (const line of this.#cutter.push(chunk as Uint8Array | string)) this.#values.push(line)
-    // A reader that waits gets what there is; while it is busy, arrays grow.
-    if (this.#values.length >= BATCH || this.readableLength === 0) this.#give()
-    done()
-  }
-
-  override _flush(done: TransformCallback): void {
-    const last = this.#cutter?.end()
-    if (last !== undefined) this.#values.push(last)
-    this.#give()
-    done()
-  }
-
-  #give(): void {
-    if (this.#values.length > 0) this.push(this.#values)
-    this.#values = []
-  }
-}
-
-/** The whole plan as one Transform from arrays to single values. */
+/** The whole plan as one Transform. What is written together goes through the plan by itself: the outer streams are one value a chunk. */
 class Fused extends Transform {
   readonly #execution: Execution
+  #cutter: LineCutter | undefined
   #taken = 0
 
   constructor(plan: Plan) {
     super({ objectMode: true })
     this.#execution = new Execution(plan)
-  }
-
-  override _transform(values: unknown[], _encoding: BufferEncoding, done: TransformCallback): void {
-    const start = this.#taken
-    this.#taken += values.length
-    const batch: Batch = { kind: 'values', source: 'input', partition: 'input', values, positionOf: (index) => start + index }
-    this.#finish(done, async () => {
-      this.#execution.take('input', batch)
-      if (this.#execution.hasBoundaries) await this.#execution.settle()
+    this.on('pipe', (from: { readableObjectMode?: boolean }) => {
+      if (from.readableObjectMode !== true) this.#cutter = new LineCutter()
     })
   }
 
+  override _transform(chunk: unknown, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.#take(this.#cutter === undefined ? [chunk] : this.#cutter.push(chunk as Uint8Array | string), done)
+  }
+
   override _flush(done: TransformCallback): void {
-    this.#finish(done, () => this.#execution.finishAll())
+    const last = this.#cutter?.end()
+    this.#take(last === undefined ? [] : [last], (error) => {
+      if (error) done(error)
+      else this.#settle(this.#execution.finishAll(), done)
+    })
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
@@ -122,19 +76,36 @@ class Fused extends Transform {
     done(error)
   }
 
-  #finish(done: TransformCallback, run: () => Promise<void>): void {
-    run().then(
-      () => {
-        for (const port of this.#execution.ports.values()) {
-          for (const output of port.take()) {
-            if (output.kind === 'events') for (const value of output.values) this.push(value)
-            else for (const change of output.changes) if (change.value !== undefined) this.push(change.value)
-          }
-        }
+  #take(values: readonly unknown[], done: TransformCallback): void {
+    const start = this.#taken
+    this.#taken += values.length
+    const batch: Batch = { kind: 'values', source: 'input', partition: 'input', values, positionOf: (index) => start + index }
+    try {
+      this.#execution.take('input', batch)
+      // No promise a value where nothing waits.
+      if (this.#execution.hasBoundaries) this.#settle(this.#execution.settle(), done)
+      else {
+        this.#give()
         done()
-      },
-      (error: unknown) => done(error instanceof Error ? error : new Error(reasonOf(error), { cause: error })),
+      }
+    } catch (error) {
+      done(asError(error))
+    }
+  }
+
+  #settle(settled: Promise<void>, done: TransformCallback): void {
+    settled.then(() => this.#give()).then(
+      () => done(),
+      (error: unknown) => done(asError(error)),
     )
   }
-}
 
+  #give(): void {
+    for (const port of this.#execution.ports.values()) {
+      for (const output of port.take()) {
+        if (output.kind === 'events') for (const value of output.values) this.push(value)
+        else for (const change of output.changes) if (change.value !== undefined) this.push(change.value)
+      }
+    }
+  }
+}
