@@ -49,7 +49,11 @@ export function describeVerdict(pipeline: string, { flow, shape, rows, differenc
   const job = `${shape.splits} splits × ${shape.reducers} reducers, ${shape.combine} combiners`
   if (difference === undefined) return `${pipeline} → ${flow}: same bytes as the batch engine: yes (${number(rows)} rows, ${job})`
   const { line, key, stream, batch } = difference
-  const side = (text: string | undefined): string => (text === undefined ? '(nothing more)' : shorten(Buffer.from(text, 'latin1').toString('utf8'), 200))
+  const side = (text: string | undefined): string => {
+    if (text === undefined) return '(nothing more)'
+    const row = key === undefined ? text : text.slice(text.indexOf('\t') + 1)
+    return shorten(Buffer.from(row, 'latin1').toString('utf8'), 200)
+  }
   return [
     `${pipeline} → ${flow}: same bytes as the batch engine: NO (${job})`,
     `  first difference: row ${number(line)}${key === undefined ? '' : `, key ${shorten(Buffer.from(key, 'latin1').toString('utf8'))}`}`,

@@ -3,11 +3,15 @@ import { formatJsonLine } from './json.ts'
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
 
-/** One cell: backslash, TAB, LF and CR are written `\\`, `\t`, `\n`, `\r`; null and undefined are empty, objects are JSON. */
+/**
+ * One cell: backslash, TAB, LF and CR are written `\\`, `\t`, `\n`, `\r`; null and undefined are empty, objects are JSON. Half of a
+ * surrogate pair, which UTF-8 cannot hold, is written `\ud800`: two texts never look the same.
+ */
 export function formatTsvCell(value: unknown): string {
   if (value === null || value === undefined) return ''
   const text = typeof value === 'string' ? value : typeof value === 'object' ? formatJsonLine(value) : String(value)
-  return /[\\\t\n\r]/.test(text) ? text.replace(/[\\\t\n\r]/g, (c) => ESCAPES[c] as string) : text
+  const escaped = /[\\\t\n\r]/.test(text) ? text.replace(/[\\\t\n\r]/g, (c) => ESCAPES[c] as string) : text
+  return escaped.isWellFormed() ? escaped : escaped.replace(/\p{Surrogate}/gu, (c) => `\\u${c.charCodeAt(0).toString(16)}`)
 }
 
 /**

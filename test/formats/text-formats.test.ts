@@ -12,6 +12,10 @@ it('tsv writes backslash, TAB, LF and CR as \\\\ \\t \\n \\r', () => {
   expect(formatTsvLine({ a: 'x\ty', b: 'p\\q', c: 'l\nm\rn' })).toBe('x\\ty\tp\\\\q\tl\\nm\\rn')
 })
 
+it('tsv writes half of a surrogate pair so that it can be told from any other text', () => {
+  expect(formatTsvLine(['\ud800', '\\ud800', '\u{1f600}\udfff'])).toBe('\\ud800\t\\\\ud800\t\u{1f600}\\udfff')
+})
+
 it('tsv takes objects, arrays and plain values; null is empty, objects inside are JSON', () => {
   expect(formatTsvLine([1, null, undefined, true, { a: '\t' }])).toBe('1\t\t\ttrue\t{"a":"\\\\t"}')
   expect(formatTsvLine('x')).toBe('x')
