@@ -31,6 +31,7 @@ function placeInUserCode(cause: unknown): string | undefined {
   if (!(cause instanceof Error) || cause instanceof MillraceError || cause.stack === undefined) return undefined
   const ours = fileURLToPath(new URL('..', import.meta.url))
   for (const line of cause.stack.split('\n').slice(1)) {
+    if (line.includes('node:')) continue
     const frame = /(?:file:\/\/)?(\/[^()]*?:\d+:\d+)\)?$/.exec(line)?.[1]
     if (frame !== undefined && !frame.startsWith(ours) && !frame.includes('/node_modules/')) return relative(process.cwd(), frame)
   }

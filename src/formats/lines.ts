@@ -26,6 +26,8 @@ export class LineBlock implements LineBatch {
   /** The real length of a line that was too long to keep, of which `bytes` is the beginning. */
   readonly #tooLong: number | undefined
   #lineCount: number | undefined
+  #askedIndex = 0
+  #askedStart = 0
 
   constructor(from: {
     source: string
@@ -128,10 +130,17 @@ export class LineBlock implements LineBatch {
     return this.#bytes.subarray(start, found > start && this.#bytes[end - 1] === CR ? end - 1 : end)
   }
 
+  /** From where the last question left off: who asks for each record's place in turn does not scan the block each time. */
   #startOf(index: number): number {
-    let start = 0
-    for (let i = 0; i < index; i++) start = this.#bytes.indexOf(LF, start) + 1
-    return start
+    if (index < this.#askedIndex) {
+      this.#askedIndex = 0
+      this.#askedStart = 0
+    }
+    while (this.#askedIndex < index) {
+      this.#askedStart = this.#bytes.indexOf(LF, this.#askedStart) + 1
+      this.#askedIndex++
+    }
+    return this.#askedStart
   }
 }
 
