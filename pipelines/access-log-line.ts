@@ -12,7 +12,8 @@ export interface Request {
 }
 
 // visitor identity user [time] "request" status bytes "referrer" "agent"; inside quotes a backslash escapes.
-const COMBINED = /^(\S+) \S+ \S+ \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-) "(?:[^"\\]|\\.)*" "((?:[^"\\]|\\.)*)"$/
+const COMBINED =
+  /^(\S+) \S+ \S+ \[([^\]]+)\] "((?:[^"\\]|\\.)*)" (\d{3}) (\d+|-) "(?:[^"\\]|\\.)*" "((?:[^"\\]|\\.)*)"$/
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
@@ -39,7 +40,14 @@ export function parseLogTime(text: string): number {
   const match = /^(\d{2})\/([A-Z][a-z]{2})\/(\d{4}):(\d{2}):(\d{2}):(\d{2}) ([+-])(\d{2})(\d{2})$/.exec(text)
   const month = match === null ? -1 : MONTHS.indexOf(match[2] as string)
   if (match === null || month === -1) throw new Error(`no time that can be read: ${text}`)
-  const [day, , year, hour, minute, second] = match.slice(1).map(Number) as [number, number, number, number, number, number]
+  const [day, , year, hour, minute, second] = match.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
   const offset = (Number(match[8]) * 60 + Number(match[9])) * 60_000 * (match[7] === '-' ? -1 : 1)
   return Date.UTC(year, month, day, hour, minute, second) - offset
 }

@@ -1,7 +1,21 @@
 // What each user did last and how often they clicked: a table by user.
 //
 //   npx node pipelines/clickstream.ts run --from clicks.ndjson --to -
-import { aggregate, count, fields, file, filter, from, keyBy, latest, map, parseJson, pipeline, run, stdout } from 'millrace'
+import {
+  aggregate,
+  count,
+  fields,
+  file,
+  filter,
+  from,
+  keyBy,
+  latest,
+  map,
+  parseJson,
+  pipeline,
+  run,
+  stdout,
+} from 'millrace'
 import { isClick, timeOf } from './click.ts'
 
 export const clickstream = pipeline(

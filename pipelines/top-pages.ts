@@ -12,8 +12,15 @@ export const topPages = pipeline(
     .pipe(aggregate(count(), { name: 'hits' }))
     .pipe(map(({ key: [hour, page], value: hits }) => ({ hour, page, hits })))
     .pipe(keyBy((row) => row.hour))
-    .pipe(aggregate(top(10, (row) => row.hits), { name: 'best' }))
-    .pipe(flatMap(({ value }) => value.map((row, i) => ({ hour: row.hour, rank: i + 1, page: row.page, hits: row.hits }))))
+    .pipe(
+      aggregate(
+        top(10, (row) => row.hits),
+        { name: 'best' },
+      ),
+    )
+    .pipe(
+      flatMap(({ value }) => value.map((row, i) => ({ hour: row.hour, rank: i + 1, page: row.page, hits: row.hits }))),
+    )
     .to(stdout()),
 )
 

@@ -1,14 +1,18 @@
 // `npm start`: one real job on real input, as a stream and as a batch, and what to try next.
 import { fileURLToPath } from 'node:url'
+import { accessLog } from '../pipelines/access-log.ts'
 import { main } from '../src/cli/main.ts'
 import { verifyFlow } from '../src/hadoop/verify.ts'
-import { accessLog } from '../pipelines/access-log.ts'
 
 const log = 'data/apache_access.log.gz'
 const module = fileURLToPath(new URL('../pipelines/access-log.ts', import.meta.url))
 const reenter = (command: string): readonly string[] => [module, command]
 
-await main(accessLog, ['run', '--from', log, '--format', 'table', '--sort', 'hits', '--limit', '10'], { program: 'npm start', module, reenter })
+await main(accessLog, ['run', '--from', log, '--format', 'table', '--sort', 'hits', '--limit', '10'], {
+  program: 'npm start',
+  module,
+  reenter,
+})
 if (process.exitCode === undefined || process.exitCode === 0) {
   const { plan } = accessLog
   const flow = plan.flows[0]!

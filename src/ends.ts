@@ -32,7 +32,8 @@ export interface LineSourceOptions {
  * ```
  */
 export function file(path: string, options: TextSinkOptions & LineSourceOptions = {}): Source<string> & Sink<unknown> {
-  if (typeof path !== 'string' || path === '') throw new MillraceError('MLR_ERR_PLAN', `file takes a path; got ${show(path)}`)
+  if (typeof path !== 'string' || path === '')
+    throw new MillraceError('MLR_ERR_PLAN', `file takes a path; got ${show(path)}`)
   const { maxLineBytes } = options
   return {
     source: {
@@ -118,7 +119,8 @@ export function memory<T>(values: T[] | readonly T[]): Source<T> & Sink<T> {
 export function clicks(options: ClicksOptions = {}): Source<string> {
   const { count, rate, seed = 1 } = options
   const wrong = Object.entries(options).find(([, value]) => typeof value !== 'number' || !(value >= 0))
-  if (wrong !== undefined) throw new MillraceError('MLR_ERR_PLAN', `clicks: ${wrong[0]} must be a number of at least 0; got ${show(wrong[1])}`)
+  if (wrong !== undefined)
+    throw new MillraceError('MLR_ERR_PLAN', `clicks: ${wrong[0]} must be a number of at least 0; got ${show(wrong[1])}`)
   return {
     source: {
       kind: 'clicks',
@@ -150,7 +152,8 @@ function clicksOptions(url: string): ClicksOptions {
   const query = new URLSearchParams(url.slice('clicks:'.length).replace(/^\?/, ''))
   const known = ['count', 'rate', 'seed', 'users', 'malformed']
   const unknown = [...query.keys()].find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new MillraceError('MLR_ERR_USAGE', `clicks: has no ${show(unknown)}; it has ${known.join(', ')}`)
+  if (unknown !== undefined)
+    throw new MillraceError('MLR_ERR_USAGE', `clicks: has no ${show(unknown)}; it has ${known.join(', ')}`)
   return Object.fromEntries([...query].map(([name, value]) => [name, value === '' ? Number.NaN : Number(value)]))
 }
 
@@ -158,7 +161,8 @@ function clicksOptions(url: string): ClicksOptions {
 function refuseOtherSystems(url: string): void {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
   if (scheme === undefined || scheme.length === 1) return
-  if (scheme === 'file') throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: name a file by its path, without file:`)
+  if (scheme === 'file')
+    throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: name a file by its path, without file:`)
   throw new MillraceError(
     'MLR_ERR_USAGE',
     `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, - and clicks:; for a file of that name write ./${scheme}:…`,

@@ -1,5 +1,5 @@
 import type { Aggregate } from '../core/aggregate.ts'
-import { compareBytes, canonicalText } from '../core/canonical.ts'
+import { canonicalText, compareBytes } from '../core/canonical.ts'
 import { MillraceError } from '../core/errors.ts'
 
 /**

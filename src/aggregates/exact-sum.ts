@@ -61,5 +61,8 @@ export function roundExact(partials: Partials): number {
 
 export function checkNumber(value: unknown, what: string): number {
   if (typeof value === 'number' && Math.abs(value) <= LARGEST) return value
-  throw new MillraceError('MLR_ERR_OPERATOR', `${what} takes a finite number of at most ±${LARGEST}; got ${show(value)}`)
+  throw new MillraceError(
+    'MLR_ERR_OPERATOR',
+    `${what} takes a finite number of at most ±${LARGEST}; got ${show(value)}`,
+  )
 }

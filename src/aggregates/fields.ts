@@ -15,10 +15,12 @@ import { MillraceError } from '../core/errors.ts'
  * // { key: 'ann', value: { clicks: 2, spent: 5 } }
  * ```
  */
-export function fields<In, Outs extends Record<string, unknown>>(shape: {
-  // biome-ignore lint/suspicious/noExplicitAny: the accumulators' types are the fields' own business.
-  [Name in keyof Outs]: Aggregate<In, any, Outs[Name]>
-}): Aggregate<In, unknown, Outs> {
+export function fields<In, Outs extends Record<string, unknown>>(
+  shape: {
+    // biome-ignore lint/suspicious/noExplicitAny: the accumulators' types are the fields' own business.
+    [Name in keyof Outs]: Aggregate<In, any, Outs[Name]>
+  },
+): Aggregate<In, unknown, Outs> {
   const names = Object.keys(shape)
   if (names.length === 0) throw new MillraceError('MLR_ERR_PLAN', 'fields takes an object with at least one aggregate')
   const parts = names.map((name) => (shape as Record<string, AnyAggregate>)[name] as AnyAggregate)
@@ -34,9 +36,12 @@ export function fields<In, Outs extends Record<string, unknown>>(shape: {
     },
     finish: (held) => {
       const accumulators = spread(held, parts.length)
-      return Object.fromEntries(names.map((name, i) => [name, (parts[i] as AnyAggregate).finish(accumulators[i])])) as Outs
+      return Object.fromEntries(
+        names.map((name, i) => [name, (parts[i] as AnyAggregate).finish(accumulators[i])]),
+      ) as Outs
     },
-    encode: (held) => spread(held, parts.length).map((accumulator, i) => encodePart(parts[i] as AnyAggregate, accumulator)),
+    encode: (held) =>
+      spread(held, parts.length).map((accumulator, i) => encodePart(parts[i] as AnyAggregate, accumulator)),
     decode: (json) => hold(parts.map((part, i) => decodePart(part, (json as unknown[])[i]))),
   }
   if (removes.every((remove) => remove !== undefined)) combined.remove = stepAll(removes as Step[])

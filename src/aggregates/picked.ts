@@ -42,7 +42,9 @@ export function pick<In, Out>(options: {
 /** Puts the other in the place of what is held, if it wins. */
 function better<Out>(held: NonNullable<Picked<Out>>, rank: number | null, out: Out): NonNullable<Picked<Out>> {
   const wins =
-    rank === held.rank ? out !== held.out && compareCanonical(out, held.out) > 0 : rank !== null && (held.rank === null || rank > held.rank)
+    rank === held.rank
+      ? out !== held.out && compareCanonical(out, held.out) > 0
+      : rank !== null && (held.rank === null || rank > held.rank)
   if (wins) {
     held.rank = rank
     held.out = out

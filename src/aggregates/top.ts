@@ -15,7 +15,8 @@ import { checkNumber } from './exact-sum.ts'
  * ```
  */
 export function top<In>(n: number, by: (value: In) => number): Aggregate<In, readonly In[], readonly In[]> {
-  if (!Number.isInteger(n) || n < 1) throw new MillraceError('MLR_ERR_PLAN', `top takes a whole number of at least 1; got ${n}`)
+  if (!Number.isInteger(n) || n < 1)
+    throw new MillraceError('MLR_ERR_PLAN', `top takes a whole number of at least 1; got ${n}`)
   const rank = (value: In): number => checkNumber(by(value), 'top')
   const before = (a: In, b: In): number => rank(b) - rank(a) || compareCanonical(b, a)
   const add = (held: readonly In[], value: In): readonly In[] => {

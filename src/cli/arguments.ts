@@ -1,11 +1,15 @@
-import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { MillraceError, reasonOf, show } from '../core/errors.ts'
 import type { FormatName, TextFormat } from '../sinks/sink.ts'
 
 const FORMATS: readonly FormatName[] = ['json', 'tsv', 'table', 'lines']
 
 /** Parses the options of a command; whatever is wrong is an error that says what and names `--help`. */
-export function parseOptions<const O extends ParseArgsOptionsConfig>(argv: readonly string[], options: O, command: string) {
+export function parseOptions<const O extends ParseArgsOptionsConfig>(
+  argv: readonly string[],
+  options: O,
+  command: string,
+) {
   try {
     return parseArgs({ args: [...argv], options, allowPositionals: false, strict: true }).values
   } catch (error) {
@@ -21,10 +25,17 @@ export function byName(option: string, given: readonly string[], names: readonly
     const equals = text.indexOf('=')
     const named = equals > 0 && names.includes(text.slice(0, equals))
     if (!named && names.length > 1) {
-      throw new MillraceError('MLR_ERR_USAGE', `${option} ${text}: there are ${names.map((name) => `'${name}'`).join(', ')}; say which: ${option} NAME=${text}`)
+      throw new MillraceError(
+        'MLR_ERR_USAGE',
+        `${option} ${text}: there are ${names.map((name) => `'${name}'`).join(', ')}; say which: ${option} NAME=${text}`,
+      )
     }
     const name = named ? text.slice(0, equals) : (names[0] as string)
-    if (found.has(name)) throw new MillraceError('MLR_ERR_USAGE', `${option}: '${name}' is given twice; for several files use a folder or a glob in quotes`)
+    if (found.has(name))
+      throw new MillraceError(
+        'MLR_ERR_USAGE',
+        `${option}: '${name}' is given twice; for several files use a folder or a glob in quotes`,
+      )
     found.set(name, named ? text.slice(equals + 1) : text)
   }
   return found
@@ -33,7 +44,8 @@ export function byName(option: string, given: readonly string[], names: readonly
 export function wholeNumber(option: string, text: string | undefined, least: number): number | undefined {
   if (text === undefined) return undefined
   const n = Number(text)
-  if (!/^\d+$/.test(text) || n < least) throw new MillraceError('MLR_ERR_USAGE', `${option} takes a whole number of at least ${least}; got ${show(text)}`)
+  if (!/^\d+$/.test(text) || n < least)
+    throw new MillraceError('MLR_ERR_USAGE', `${option} takes a whole number of at least ${least}; got ${show(text)}`)
   return n
 }
 
@@ -45,16 +57,25 @@ export const FORMAT_OPTIONS = {
 export function formatName(text: string | undefined): FormatName | undefined {
   if (text === undefined) return undefined
   const format = FORMATS.find((name) => name === text)
-  if (format === undefined) throw new MillraceError('MLR_ERR_USAGE', `--format is one of ${FORMATS.join(', ')}; got ${show(text)}`)
+  if (format === undefined)
+    throw new MillraceError('MLR_ERR_USAGE', `--format is one of ${FORMATS.join(', ')}; got ${show(text)}`)
   return format
 }
 
 /** The format that the command line asks for, if any. */
-export function formatOf(values: { format?: string | undefined; columns?: string | undefined; sort?: string | undefined; limit?: string | undefined }): Partial<TextFormat> | undefined {
+export function formatOf(values: {
+  format?: string | undefined
+  columns?: string | undefined
+  sort?: string | undefined
+  limit?: string | undefined
+}): Partial<TextFormat> | undefined {
   const format = formatName(values.format)
   const limit = wholeNumber('--limit', values.limit, 1)
   if ((values.sort !== undefined || limit !== undefined) && format !== 'table') {
-    throw new MillraceError('MLR_ERR_USAGE', '--sort and --limit are for --format table: other formats write every row, in the order of the keys')
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      '--sort and --limit are for --format table: other formats write every row, in the order of the keys',
+    )
   }
   const wanted = {
     ...(format === undefined ? {} : { format }),

@@ -1,11 +1,16 @@
-import { rename, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { finished } from 'node:stream/promises'
 import { createReadStream } from 'node:fs'
+import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { finished } from 'node:stream/promises'
 import { MillraceError, reasonOf } from '../core/errors.ts'
-import { type LocalJobOptions, type LocalJobReport, mergeParts, runLocalJob, temporaryOutput } from '../hadoop/local-job.ts'
+import {
+  type LocalJobOptions,
+  type LocalJobReport,
+  mergeParts,
+  runLocalJob,
+  temporaryOutput,
+} from '../hadoop/local-job.ts'
 import { withoutKeys } from '../hadoop/without-keys.ts'
 import { duration, number } from '../observe/progress.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
@@ -33,7 +38,11 @@ export async function batchCommand({ plan }: Pipeline, argv: readonly string[], 
     'batch',
   )
   const { output } = values
-  const inputs = inputsOf('batch', values.input ?? [], plan.sources.map((source) => source.name))
+  const inputs = inputsOf(
+    'batch',
+    values.input ?? [],
+    plan.sources.map((source) => source.name),
+  )
   const flows = values.flow === undefined && output !== undefined ? plan.flows : [chooseFlow(plan, values.flow)]
   const format = formatName(values.format)
   const splits = wholeNumber('--splits', values.splits, 1)
@@ -56,16 +65,23 @@ export async function batchCommand({ plan }: Pipeline, argv: readonly string[], 
     signal: stop.signal,
     ...(quiet || process.stderr.isTTY !== true
       ? {}
-      : { onProgress: (done, all) => void process.stderr.write(`\r\u001b[K${plan.name}: ${done} of ${all} tasks done${done === all ? '\n' : ''}`) }),
+      : {
+          onProgress: (done, all) =>
+            void process.stderr.write(
+              `\r\u001b[K${plan.name}: ${done} of ${all} tasks done${done === all ? '\n' : ''}`,
+            ),
+        }),
   })
   try {
     const reports: LocalJobReport[] = []
     if (output === undefined) reports.push(await toStdout(jobOf(flows[0]!)))
     else reports.push(...(await toFolder(flows, jobOf, output)))
     if (quiet) return
-    for (const report of reports) for (const line of describeJob(report, (performance.now() - started) / 1000)) process.stderr.write(`${line}\n`)
+    for (const report of reports)
+      for (const line of describeJob(report, (performance.now() - started) / 1000)) process.stderr.write(`${line}\n`)
   } catch (error) {
-    if (stop.signal.aborted) throw new MillraceError('MLR_ERR_CHILD', 'stopped: a job that is cut off gives no output', { cause: error })
+    if (stop.signal.aborted)
+      throw new MillraceError('MLR_ERR_CHILD', 'stopped: a job that is cut off gives no output', { cause: error })
     throw error
   } finally {
     stop.release()
@@ -73,8 +89,10 @@ export async function batchCommand({ plan }: Pipeline, argv: readonly string[], 
 }
 
 export function inputsOf(command: string, given: readonly string[], names: readonly string[]): Map<string, string> {
-  if (given.length === 0) throw new MillraceError('MLR_ERR_USAGE', `${command} needs --input PATH; see ${command} --help`)
-  if (given.includes('-')) throw new MillraceError('MLR_ERR_USAGE', `${command} --input -: several processes can't share stdin; name a file`)
+  if (given.length === 0)
+    throw new MillraceError('MLR_ERR_USAGE', `${command} needs --input PATH; see ${command} --help`)
+  if (given.includes('-'))
+    throw new MillraceError('MLR_ERR_USAGE', `${command} --input -: several processes can't share stdin; name a file`)
   return byName('--input', given, names)
 }
 
@@ -133,7 +151,8 @@ async function refuseExisting(output: string): Promise<void> {
     () => true,
     () => false,
   )
-  if (exists) throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `the output ${output} exists — remove it or name another`)
+  if (exists)
+    throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `the output ${output} exists — remove it or name another`)
 }
 
 async function writable<T>(output: string, make: () => Promise<T>): Promise<T> {
@@ -147,7 +166,9 @@ async function writable<T>(output: string, make: () => Promise<T>): Promise<T> {
 function describeJob({ counters, firstSkipped, parts }: LocalJobReport, seconds: number): string[] {
   const skipped = counters.entries().filter(([name]) => name.startsWith('skipped '))
   const total = skipped.reduce((sum, [, count]) => sum + count, 0)
-  const lines = [`read ${number(counters.get('map records read'))} records, skipped ${number(total)}, ${parts.length} parts, in ${duration(seconds)}`]
+  const lines = [
+    `read ${number(counters.get('map records read'))} records, skipped ${number(total)}, ${parts.length} parts, in ${duration(seconds)}`,
+  ]
   if (total > 0) lines.push('the first:', ...firstSkipped.map((line) => `  ${line.replace(/^skipped /, '')}`))
   return lines
 }

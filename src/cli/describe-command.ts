@@ -1,5 +1,5 @@
-import type { Pipeline } from '../plan/pipeline.ts'
 import { describeMermaid } from '../plan/describe.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
 import { parseOptions } from './arguments.ts'
 
 export async function describeCommand(pipeline: Pipeline, argv: readonly string[]): Promise<void> {

@@ -33,7 +33,8 @@ function placeInUserCode(cause: unknown): string | undefined {
   for (const line of cause.stack.split('\n').slice(1)) {
     if (line.includes('node:')) continue
     const frame = /(?:file:\/\/)?(\/[^()]*?:\d+:\d+)\)?$/.exec(line)?.[1]
-    if (frame !== undefined && !frame.startsWith(ours) && !frame.includes('/node_modules/')) return relative(process.cwd(), frame)
+    if (frame !== undefined && !frame.startsWith(ours) && !frame.includes('/node_modules/'))
+      return relative(process.cwd(), frame)
   }
   return undefined
 }

@@ -33,8 +33,9 @@ const ROLE = `  --flow NAME           which flow, where the pipeline has several
   --step N              which of its aggregates, from 1 (default 1)`
 
 export function helpOf(command: Command): string {
-  return `${{
-    run: `run: as a stream
+  return `${
+    {
+      run: `run: as a stream
 
 ${ENDS}
   --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout
@@ -48,7 +49,7 @@ ${FORMAT}
 
 Without --from and --to the ends are those that the pipeline declares.
 Ctrl-C finishes what was read and writes it; a second one exits at once.`,
-    batch: `batch: as a MapReduce job, in processes on this machine
+      batch: `batch: as a MapReduce job, in processes on this machine
 
   --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)
   --output FOLDER       gets part-00000 … and _SUCCESS; must not exist.
@@ -60,7 +61,7 @@ Ctrl-C finishes what was read and writes it; a second one exits at once.`,
   --flow NAME           which flow, where the pipeline has several
 ${FORMAT}
   --quiet               say nothing on stderr but errors`,
-    verify: `verify: as a stream and as MapReduce jobs, and compare the bytes
+      verify: `verify: as a stream and as MapReduce jobs, and compare the bytes
 
   --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)
   --flow NAME           only this flow
@@ -69,19 +70,19 @@ ${FORMAT}
                         2 × 2 without combiner and 5 × 3 with two
 
 Exit code 1 if they differ: the first difference is shown.`,
-    describe: `describe: the plan
+      describe: `describe: the plan
 
   --mermaid             as a Mermaid flowchart`,
-    map: `map: the mapper. Lines on stdin, key TAB accumulator on stdout
+      map: `map: the mapper. Lines on stdin, key TAB accumulator on stdout
 
 ${ROLE}
   --source NAME         which source stdin stands for, where it has several
   --input FILE --split START:END
                         read this part of a file, not stdin`,
-    combine: `combine: the combiner. Sorted key TAB accumulator in, the same out
+      combine: `combine: the combiner. Sorted key TAB accumulator in, the same out
 
 ${ROLE}`,
-    reduce: `reduce: the reducer. Sorted key TAB accumulator on stdin, rows on stdout
+      reduce: `reduce: the reducer. Sorted key TAB accumulator on stdin, rows on stdout
 
 ${ROLE}
 ${FORMAT}
@@ -89,6 +90,7 @@ ${FORMAT}
 
 For example, with no Hadoop at all:
   … map < clicks.ndjson | LC_ALL=C sort | … reduce`,
-  }[command]}
+    }[command]
+  }
 `
 }

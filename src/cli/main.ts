@@ -1,5 +1,5 @@
-import type { Pipeline } from '../plan/pipeline.ts'
 import { MillraceError } from '../core/errors.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
 import type { Invocation } from './context.ts'
 import { fail } from './fail.ts'
 import { HELP, helpOf, isCommand, VERSION } from './help.ts'

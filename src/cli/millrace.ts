@@ -30,7 +30,8 @@ async function millrace(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${VERSION}\n`)
     return
   }
-  if (!isCommand(command)) throw new MillraceError('MLR_ERR_USAGE', `there is no command '${command}'; see millrace --help`)
+  if (!isCommand(command))
+    throw new MillraceError('MLR_ERR_USAGE', `there is no command '${command}'; see millrace --help`)
   if (module === '--help' || module === '-h') {
     const { helpOf } = await import('./help.ts')
     process.stdout.write(helpOf(command))
@@ -49,7 +50,10 @@ async function millrace(argv: readonly string[]): Promise<void> {
   })
 }
 
-function takePipelineName(argv: readonly string[]): { readonly name: string | undefined; readonly options: readonly string[] } {
+function takePipelineName(argv: readonly string[]): {
+  readonly name: string | undefined
+  readonly options: readonly string[]
+} {
   const at = argv.indexOf('--pipeline')
   if (at === -1) return { name: undefined, options: argv }
   return { name: argv[at + 1], options: argv.toSpliced(at, 2) }
@@ -67,12 +71,14 @@ async function load(module: string, name: string | undefined): Promise<Pipeline>
   }
   const pipelines = Object.values(loaded).filter(isPipeline)
   const names = pipelines.map((pipeline) => `'${pipeline.name}'`).join(', ')
-  if (pipelines.length === 0) throw new MillraceError('MLR_ERR_USAGE', `${module} exports no pipeline: export const … = pipeline('name', …)`)
+  if (pipelines.length === 0)
+    throw new MillraceError('MLR_ERR_USAGE', `${module} exports no pipeline: export const … = pipeline('name', …)`)
   if (name === undefined && pipelines.length > 1) {
     throw new MillraceError('MLR_ERR_USAGE', `${module} exports ${names}: say which with --pipeline NAME`)
   }
   const found = name === undefined ? pipelines[0] : pipelines.find((pipeline) => pipeline.name === name)
-  if (found === undefined) throw new MillraceError('MLR_ERR_USAGE', `${module} exports no pipeline '${name}'; it exports ${names}`)
+  if (found === undefined)
+    throw new MillraceError('MLR_ERR_USAGE', `${module} exports no pipeline '${name}'; it exports ${names}`)
   return found
 }
 

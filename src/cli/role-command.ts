@@ -10,7 +10,11 @@ import { chooseFlow } from './choose-flow.ts'
 const ROLES = { map: mapRole, combine: combineRole, reduce: reduceRole } as const
 
 /** `map`, `combine`, `reduce`: one role over stdin and stdout. */
-export async function roleCommand(name: keyof typeof ROLES, { plan }: Pipeline, argv: readonly string[]): Promise<void> {
+export async function roleCommand(
+  name: keyof typeof ROLES,
+  { plan }: Pipeline,
+  argv: readonly string[],
+): Promise<void> {
   const values = parseOptions(
     argv,
     {
@@ -26,7 +30,10 @@ export async function roleCommand(name: keyof typeof ROLES, { plan }: Pipeline, 
   )
   const source = values.source === undefined ? undefined : plan.sources.find((source) => source.name === values.source)
   if (values.source !== undefined && source === undefined) {
-    throw new MillraceError('MLR_ERR_USAGE', `there is no source '${values.source}'; there is ${plan.sources.map((s) => `'${s.name}'`).join(', ')}`)
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      `there is no source '${values.source}'; there is ${plan.sources.map((s) => `'${s.name}'`).join(', ')}`,
+    )
   }
   const format = formatName(values.format)
   const role: Role = {
@@ -39,13 +46,15 @@ export async function roleCommand(name: keyof typeof ROLES, { plan }: Pipeline, 
     withKeys: values['with-keys'] === true,
   }
   const sourceName = source?.name ?? plan.sources[0]?.name ?? 'stdin'
-  const input = values.input === undefined ? readStdin(sourceName) : await splitOf(values.input, values.split, sourceName)
+  const input =
+    values.input === undefined ? readStdin(sourceName) : await splitOf(values.input, values.split, sourceName)
   reportRole(name, await ROLES[name](role, input, process.stdout))
 }
 
 async function splitOf(path: string, split: string | undefined, source: string): Promise<ReturnType<typeof readSplit>> {
   const [file] = await findInputFiles(path)
   const [, start, end] = /^(\d+):(\d+)$/.exec(split ?? `0:${Number.MAX_SAFE_INTEGER}`) ?? []
-  if (start === undefined || end === undefined) throw new MillraceError('MLR_ERR_USAGE', `--split takes START:END in bytes; got ${show(split)}`)
+  if (start === undefined || end === undefined)
+    throw new MillraceError('MLR_ERR_USAGE', `--split takes START:END in bytes; got ${show(split)}`)
   return readSplit({ file: file!, start: Number(start), end: Number(end) }, source)
 }

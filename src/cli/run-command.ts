@@ -40,7 +40,9 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
   say('no checkpoints: a run that is cut off starts again from the beginning')
   const progress = new ProgressLine()
   // Rows that scroll by and a line that is drawn over itself do not share a terminal.
-  const shared = process.stdout.isTTY === true && plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (live || flow.over === 'stream'))
+  const shared =
+    process.stdout.isTTY === true &&
+    plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (live || flow.over === 'stream'))
   const stop = stopOnSignals(() => progress.clear())
   const deadLetter = values['dead-letter']
   try {
@@ -66,20 +68,35 @@ function endsOf(
   format: Partial<TextFormat> | undefined,
 ): { readonly sources: ReadonlyMap<string, Source<unknown>>; readonly sinks: ReadonlyMap<string, Sink<unknown>> } {
   const sources = new Map<string, Source<unknown>>()
-  for (const [name, url] of byName('--from', from, plan.sources.map((source) => source.name))) sources.set(name, sourceOfUrl(url))
-  const urls = byName('--to', to, plan.flows.map((flow) => flow.name))
+  for (const [name, url] of byName(
+    '--from',
+    from,
+    plan.sources.map((source) => source.name),
+  ))
+    sources.set(name, sourceOfUrl(url))
+  const urls = byName(
+    '--to',
+    to,
+    plan.flows.map((flow) => flow.name),
+  )
   const sinks = new Map<string, Sink<unknown>>()
   for (const flow of plan.flows) {
     const url = urls.get(flow.name)
     const declared = flow.sink.sink
-    const own = { format: declared.format ?? 'json', ...(declared.columns === undefined ? {} : { columns: declared.columns }) }
+    const own = {
+      format: declared.format ?? 'json',
+      ...(declared.columns === undefined ? {} : { columns: declared.columns }),
+    }
     const sink = url === undefined ? flow.sink : sinkOfUrl(url, own)
     if (format === undefined) {
       if (url !== undefined) sinks.set(flow.name, sink)
       continue
     }
     if (sink.sink.withFormat === undefined) {
-      throw new MillraceError('MLR_ERR_USAGE', `--format, --columns: the sink '${flow.name}' writes no text — give a text sink with --to`)
+      throw new MillraceError(
+        'MLR_ERR_USAGE',
+        `--format, --columns: the sink '${flow.name}' writes no text — give a text sink with --to`,
+      )
     }
     sinks.set(flow.name, sink.sink.withFormat({ ...own, ...format }))
   }

@@ -9,7 +9,11 @@ import type { Invocation } from './context.ts'
 import { stopOnSignals } from './signals.ts'
 
 /** `verify`: both engines over one input. The verdict goes to stdout; a difference is exit code 1. */
-export async function verifyCommand({ plan }: Pipeline, argv: readonly string[], invocation: Invocation): Promise<void> {
+export async function verifyCommand(
+  { plan }: Pipeline,
+  argv: readonly string[],
+  invocation: Invocation,
+): Promise<void> {
   const values = parseOptions(
     argv,
     {
@@ -21,7 +25,11 @@ export async function verifyCommand({ plan }: Pipeline, argv: readonly string[],
     },
     'verify',
   )
-  const inputs = inputsOf('verify', values.input ?? [], plan.sources.map((source) => source.name))
+  const inputs = inputsOf(
+    'verify',
+    values.input ?? [],
+    plan.sources.map((source) => source.name),
+  )
   const [base] = DEFAULT_SHAPES
   const given = values.splits !== undefined || values.reducers !== undefined || values.combine !== undefined
   const shape = {
@@ -32,11 +40,17 @@ export async function verifyCommand({ plan }: Pipeline, argv: readonly string[],
   const stop = stopOnSignals(() => {})
   try {
     for (const flow of values.flow === undefined ? plan.flows : [chooseFlow(plan, values.flow)]) {
-      const verdicts = await verifyFlow({ plan, flow, inputs, reenter: invocation.reenter, signal: stop.signal }, given ? [shape] : DEFAULT_SHAPES)
+      const verdicts = await verifyFlow(
+        { plan, flow, inputs, reenter: invocation.reenter, signal: stop.signal },
+        given ? [shape] : DEFAULT_SHAPES,
+      )
       for (const verdict of verdicts) {
         process.stdout.write(`${describeVerdict(plan.name, verdict)}\n`)
         if (verdict.difference !== undefined) {
-          throw new MillraceError('MLR_ERR_DIFFERENT', `${plan.name}: the stream and the batch job differ — is every aggregate order-free, and every accumulator a JSON value?`)
+          throw new MillraceError(
+            'MLR_ERR_DIFFERENT',
+            `${plan.name}: the stream and the batch job differ — is every aggregate order-free, and every accumulator a JSON value?`,
+          )
         }
       }
     }
@@ -47,7 +61,8 @@ export async function verifyCommand({ plan }: Pipeline, argv: readonly string[],
 
 export function describeVerdict(pipeline: string, { flow, shape, rows, difference }: Verdict): string {
   const job = `${shape.splits} splits × ${shape.reducers} reducers, ${shape.combine} combiners`
-  if (difference === undefined) return `${pipeline} → ${flow}: same bytes as the batch engine: yes (${number(rows)} rows, ${job})`
+  if (difference === undefined)
+    return `${pipeline} → ${flow}: same bytes as the batch engine: yes (${number(rows)} rows, ${job})`
   const { line, key, stream, batch } = difference
   const side = (text: string | undefined): string => {
     if (text === undefined) return '(nothing more)'

@@ -1,6 +1,6 @@
+import type { Key } from './key.ts'
 import type { AnyOperator, Emit, OperatorContext, Processor } from './operator.ts'
 import type { Batch, Cursor, LineBatch, RecordInfo } from './record.ts'
-import type { Key } from './key.ts'
 
 /** An operator in a fused stage, and where its values go. */
 export interface FusedOperator {
@@ -43,7 +43,11 @@ export interface FusedStage {
  * Fuses a tree of operators into one function, from its leaves to its head: each operator is opened with the `process` of the next
  * one as its `emit`, so between two operators there is one call and nothing else.
  */
-export function openFused(targets: readonly FusedTarget[], host: StageHost, malformed: (error: Error) => void): FusedStage {
+export function openFused(
+  targets: readonly FusedTarget[],
+  host: StageHost,
+  malformed: (error: Error) => void,
+): FusedStage {
   const flushes: (() => void)[] = []
   const heads = targets.map((target) => open(target, host, flushes))
   const process = fanOut(heads.map((head) => head.process))
@@ -74,7 +78,12 @@ export function openFused(targets: readonly FusedTarget[], host: StageHost, malf
   }
 }
 
-function takeLines(batch: LineBatch, process: Emit<unknown>, cursor: Cursor, malformed: (error: Error) => void): number {
+function takeLines(
+  batch: LineBatch,
+  process: Emit<unknown>,
+  cursor: Cursor,
+  malformed: (error: Error) => void,
+): number {
   return batch.eachLine(
     (line, index) => {
       cursor.index = index
@@ -92,8 +101,18 @@ function open(target: FusedTarget, host: StageHost, flushes: (() => void)[]): Pr
   const { definition } = target.operator
   const context = contextOf(target, host, flushes)
   const keyOf = definition.keyOf
-  if (keyOf !== undefined && target.targets.length > 0 && target.targets.every((next) => 'takeKeyed' in next && next.takeKeyed)) {
-    return { process: keyInto(keyOf, target.targets.map((next) => (next as Outlet).takeKeyed!), context) }
+  if (
+    keyOf !== undefined &&
+    target.targets.length > 0 &&
+    target.targets.every((next) => 'takeKeyed' in next && next.takeKeyed)
+  ) {
+    return {
+      process: keyInto(
+        keyOf,
+        target.targets.map((next) => (next as Outlet).takeKeyed!),
+        context,
+      ),
+    }
   }
   const emit = fanOut(target.targets.map((next) => open(next, host, flushes).process))
   const processor = target.operator.open(emit, context)

@@ -36,7 +36,7 @@ export function checkKey(key: unknown): Key {
  */
 export class KeyMap<E> {
   readonly #plain = new Map<string | number | boolean, E>()
-  readonly #arrays: ArrayNode<E> = { next: undefined, arrays: undefined, entry: undefined }
+  #arrays = emptyNode<E>()
   #arrayCount = 0
   readonly #all: E[] = []
 
@@ -64,9 +64,7 @@ export class KeyMap<E> {
 
   clear(): void {
     this.#plain.clear()
-    this.#arrays.next = undefined
-    this.#arrays.arrays = undefined
-    this.#arrays.entry = undefined
+    this.#arrays = emptyNode<E>()
     this.#arrayCount = 0
     this.#all.length = 0
   }
@@ -75,17 +73,13 @@ export class KeyMap<E> {
     let node = this.#arrays
     for (let i = 0; i < key.length; i++) {
       const element = key[i] as Key
-      let next: ArrayNode<E> | undefined
-      if (typeof element === 'object') {
-        // An array inside an array is rare: its text will do.
-        const text = keyText(element)
-        node.arrays ??= new Map()
-        next = node.arrays.get(text)
-        if (next === undefined) node.arrays.set(text, (next = { next: undefined, arrays: undefined, entry: undefined }))
-      } else {
-        node.next ??= new Map()
-        next = node.next.get(element)
-        if (next === undefined) node.next.set(element, (next = { next: undefined, arrays: undefined, entry: undefined }))
+      // An array inside an array is rare: its text will do.
+      const level = typeof element === 'object' ? (node.arrays ??= new Map()) : (node.next ??= new Map())
+      const name = typeof element === 'object' ? keyText(element) : element
+      let next = level.get(name as never)
+      if (next === undefined) {
+        next = emptyNode<E>()
+        level.set(name as never, next)
       }
       node = next
     }
@@ -99,10 +93,16 @@ interface ArrayNode<E> {
   entry: E | undefined
 }
 
+function emptyNode<E>(): ArrayNode<E> {
+  return { next: undefined, arrays: undefined, entry: undefined }
+}
+
 /** Entries in the order of their keys' canonical bytes. Plain ASCII texts are compared by the engine itself. */
 export function sortByKey<E extends { readonly key: Key }>(entries: readonly E[]): E[] {
   const texts = entries.map((entry) => ({ text: keyText(entry.key), entry }))
   const simple = texts.every(({ text }) => !/[\ud800-\uffff]/.test(text))
-  texts.sort(simple ? (a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0) : (a, b) => compareBytes(a.text, b.text))
+  texts.sort(
+    simple ? (a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0) : (a, b) => compareBytes(a.text, b.text),
+  )
   return texts.map(({ entry }) => entry)
 }

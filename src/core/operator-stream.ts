@@ -1,7 +1,13 @@
 import { Transform, type TransformCallback } from 'node:stream'
-import { LineCutter } from './line-cutter.ts'
 import { asError, isMillraceError, MillraceError, reasonOf, show } from './errors.ts'
-import { emittedNothing, type AsyncProcessor, type OperatorContext, type OperatorDefinition, type Processor } from './operator.ts'
+import { LineCutter } from './line-cutter.ts'
+import {
+  type AsyncProcessor,
+  emittedNothing,
+  type OperatorContext,
+  type OperatorDefinition,
+  type Processor,
+} from './operator.ts'
 import { Cursor, type ValueBatch } from './record.ts'
 
 /**
@@ -28,7 +34,13 @@ export class OperatorStream<In, Out> extends Transform {
     this.kind = definition.kind
     this.label = definition.name ?? definition.label
     this.open = definition.open
-    const origin: ValueBatch = { kind: 'values', source: 'stream', partition: 'stream', values: [], positionOf: (index) => index }
+    const origin: ValueBatch = {
+      kind: 'values',
+      source: 'stream',
+      partition: 'stream',
+      values: [],
+      positionOf: (index) => index,
+    }
     this.#cursor.origin = origin
     this.on('pipe', (from: { readableObjectMode?: boolean }) => {
       this.usedAsStream = true
@@ -91,7 +103,11 @@ export class OperatorStream<In, Out> extends Transform {
     }
     const waiting = this.#asyncProcessor().process(this.#next(value))
     if (waiting === undefined) done()
-    else waiting.then(() => done(), (error: unknown) => done(asError(error)))
+    else
+      waiting.then(
+        () => done(),
+        (error: unknown) => done(asError(error)),
+      )
   }
 
   #finish(done: TransformCallback): void {
@@ -100,7 +116,10 @@ export class OperatorStream<In, Out> extends Transform {
       done()
       return
     }
-    Promise.resolve(this.#asyncProcessor().flush()).then(() => done(), (error: unknown) => done(asError(error)))
+    Promise.resolve(this.#asyncProcessor().flush()).then(
+      () => done(),
+      (error: unknown) => done(asError(error)),
+    )
   }
 
   #next(value: In): In {
@@ -142,6 +161,9 @@ export class OperatorStream<In, Out> extends Transform {
   #failed(error: unknown, value?: unknown): MillraceError {
     const about = value === undefined ? '' : ` (value: ${show(value)})`
     const code = isMillraceError(error) ? error.code : 'MLR_ERR_OPERATOR'
-    return new MillraceError(code, `${reasonOf(error)}${about} [record ${this.#taken}]`, { cause: error, where: this.label })
+    return new MillraceError(code, `${reasonOf(error)}${about} [record ${this.#taken}]`, {
+      cause: error,
+      where: this.label,
+    })
   }
 }

@@ -7,7 +7,10 @@ export function durationMs(duration: string | number): number {
   if (typeof duration === 'number' && Number.isFinite(duration) && duration >= 0) return duration
   const match = typeof duration === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(duration) : null
   if (match === null) {
-    throw new MillraceError('MLR_ERR_USAGE', `a duration is a number and ms, s, m, h or d, as '30s'; got ${show(duration)}`)
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      `a duration is a number and ms, s, m, h or d, as '30s'; got ${show(duration)}`,
+    )
   }
   return Number(match[1]) * (UNITS[match[2] as string] as number)
 }

@@ -28,8 +28,14 @@ export function openFormat({ format, columns, sort, limit }: TextFormat): TextWr
 }
 
 /** One value as a line of a format, its end included: what a reducer writes. A table is for people, so there it is JSON. */
-export function lineOf(format: FormatName | undefined, columns: readonly string[] | undefined): (value: unknown) => string {
-  const writer = openFormat({ format: format === undefined || format === 'table' ? 'json' : format, ...(columns === undefined ? {} : { columns }) })
+export function lineOf(
+  format: FormatName | undefined,
+  columns: readonly string[] | undefined,
+): (value: unknown) => string {
+  const writer = openFormat({
+    format: format === undefined || format === 'table' ? 'json' : format,
+    ...(columns === undefined ? {} : { columns }),
+  })
   return (value) => writer.value(value)
 }
 
@@ -42,6 +48,11 @@ function lineFormat(line: (value: unknown) => string): TextWriter {
 }
 
 function textLine(value: unknown): string {
-  const text = typeof value === 'string' ? value : value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : formatJsonLine(value)
+  const text =
+    typeof value === 'string'
+      ? value
+      : value instanceof Uint8Array
+        ? Buffer.from(value).toString('utf8')
+        : formatJsonLine(value)
   return text.endsWith('\n') ? text.slice(0, -1) : text
 }

@@ -79,6 +79,7 @@ export function formatJsonLine(value: unknown): string {
   } catch (error) {
     throw new MillraceError('MLR_ERR_FORMAT', `cannot be written as JSON: ${reasonOf(error)}`, { cause: error })
   }
-  if (text === undefined) throw new MillraceError('MLR_ERR_FORMAT', `cannot be written as JSON: ${typeof value} has no JSON text`)
+  if (text === undefined)
+    throw new MillraceError('MLR_ERR_FORMAT', `cannot be written as JSON: ${typeof value} has no JSON text`)
   return text
 }

@@ -57,8 +57,8 @@ export class LineBlock implements LineBatch {
     const length = bytes.at(-1) === LF ? bytes.length - (bytes.at(-2) === CR ? 2 : 1) : bytes.length
     const body = bytes.subarray(0, length)
     // A copy of ASCII bytes is much cheaper than decoding them.
-    if (isAscii(body)) return body.toString("latin1")
-    return isUtf8(body) ? body.toString("utf8") : undefined
+    if (isAscii(body)) return body.toString('latin1')
+    return isUtf8(body) ? body.toString('utf8') : undefined
   }
 
   hasLineOver(limit: number): boolean {
@@ -110,8 +110,8 @@ export class LineBlock implements LineBatch {
       if (end - start > this.#maxLineBytes) malformed(tooLong(end - start, this.#maxLineBytes), index)
       // Each line is a string of its own: a slice of the block's text would keep the whole block alive as long as a key or an
       // accumulator that was cut from it.
-      else if (ascii) visit(bytes.toString("latin1", start, end), index)
-      else if (valid || isUtf8(bytes.subarray(start, end))) visit(bytes.toString("utf8", start, end), index)
+      else if (ascii) visit(bytes.toString('latin1', start, end), index)
+      else if (valid || isUtf8(bytes.subarray(start, end))) visit(bytes.toString('utf8', start, end), index)
       else malformed(notUtf8(), index)
     }
     this.#lineCount = index

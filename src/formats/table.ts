@@ -18,14 +18,18 @@ export function openTable(options: {
   readonly limit?: number | undefined
 }): TextWriter {
   const { columns, sort, limit = DEFAULT_ROWS } = options
-  if (!Number.isInteger(limit) || limit < 1) throw new MillraceError('MLR_ERR_USAGE', `a table shows a whole number of rows, at least 1; got ${limit}`)
+  if (!Number.isInteger(limit) || limit < 1)
+    throw new MillraceError('MLR_ERR_USAGE', `a table shows a whole number of rows, at least 1; got ${limit}`)
   const before = sort === undefined ? undefined : order(sort)
   const kept: Record<string, unknown>[] = []
   let all = 0
   return {
     value: (value) => {
       all++
-      const row = value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : { value }
+      const row =
+        value !== null && typeof value === 'object' && !Array.isArray(value)
+          ? (value as Record<string, unknown>)
+          : { value }
       if (before === undefined) {
         if (kept.length < limit) kept.push(row)
       } else if (kept.length < limit || before(row, kept.at(-1) as Record<string, unknown>) < 0) {
@@ -55,14 +59,18 @@ function columnsOf(rows: readonly Record<string, unknown>[]): readonly string[] 
 function draw(rows: readonly Record<string, unknown>[], columns: readonly string[], all: number): string {
   const cells = rows.map((row) => columns.map((column) => cell(row[column])))
   const numeric = columns.map((column) => rows.every((row) => typeof row[column] === 'number'))
-  const widths = fit(columns.map((column, i) => Math.max(stringWidth(printable(column)), ...cells.map((row) => stringWidth(row[i] as string)))))
+  const widths = fit(
+    columns.map((column, i) =>
+      Math.max(stringWidth(printable(column)), ...cells.map((row) => stringWidth(row[i] as string))),
+    ),
+  )
   const line = (texts: readonly string[]): string =>
     texts
       .map((text, i) => pad(clip(text, widths[i] as number), widths[i] as number, numeric[i] === true))
       .join(' '.repeat(GAP))
       .trimEnd()
   const lines = [line(columns.map(printable)), line(widths.map((width) => '─'.repeat(width))), ...cells.map(line)]
-  if (all > rows.length) lines.push(`… and ${(all - rows.length).toLocaleString("en-US")} more rows`)
+  if (all > rows.length) lines.push(`… and ${(all - rows.length).toLocaleString('en-US')} more rows`)
   return `${lines.join('\n')}\n`
 }
 

@@ -11,7 +11,9 @@ export function formatTsvCell(value: unknown): string {
   if (value === null || value === undefined) return ''
   const text = typeof value === 'string' ? value : typeof value === 'object' ? formatJsonLine(value) : String(value)
   const escaped = /[\\\t\n\r]/.test(text) ? text.replace(/[\\\t\n\r]/g, (c) => ESCAPES[c] as string) : text
-  return escaped.isWellFormed() ? escaped : escaped.replace(/\p{Surrogate}/gu, (c) => `\\u${c.charCodeAt(0).toString(16)}`)
+  return escaped.isWellFormed()
+    ? escaped
+    : escaped.replace(/\p{Surrogate}/gu, (c) => `\\u${c.charCodeAt(0).toString(16)}`)
 }
 
 /**
@@ -25,5 +27,7 @@ export function formatTsvLine(value: unknown, columns?: readonly string[]): stri
   if (value === null || typeof value !== 'object') return formatTsvCell(value)
   if (Array.isArray(value)) return value.map(formatTsvCell).join('\t')
   const row = value as Record<string, unknown>
-  return (columns ?? Object.keys(row)).map((name) => formatTsvCell(Object.hasOwn(row, name) ? row[name] : undefined)).join('\t')
+  return (columns ?? Object.keys(row))
+    .map((name) => formatTsvCell(Object.hasOwn(row, name) ? row[name] : undefined))
+    .join('\t')
 }

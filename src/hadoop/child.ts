@@ -23,7 +23,11 @@ export interface ChildOptions {
 }
 
 /** Starts a program. Its standard error is read line by line: `reporter:counter:` lines are counters, the rest is kept for the error. */
-export function startChild(command: string, args: readonly string[], { name, env, onCounter, onLine }: ChildOptions): Child {
+export function startChild(
+  command: string,
+  args: readonly string[],
+  { name, env, onCounter, onLine }: ChildOptions,
+): Child {
   const child: ChildProcess = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, ...env } })
   const said: string[] = []
   const lines = (child.stderr as Readable).pipe(split2())
@@ -48,10 +52,16 @@ export function startChild(command: string, args: readonly string[], { name, env
   return { stdin, stdout, ended, kill: () => void child.kill('SIGKILL') }
 }
 
-async function exitOf(child: ChildProcess, command: string, name: string): Promise<[number | null, NodeJS.Signals | null]> {
+async function exitOf(
+  child: ChildProcess,
+  command: string,
+  name: string,
+): Promise<[number | null, NodeJS.Signals | null]> {
   try {
     return (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
   } catch (error) {
-    throw new MillraceError('MLR_ERR_CHILD', `cannot start the ${name} (${command}): ${reasonOf(error)}`, { cause: error })
+    throw new MillraceError('MLR_ERR_CHILD', `cannot start the ${name} (${command}): ${reasonOf(error)}`, {
+      cause: error,
+    })
   }
 }

@@ -1,8 +1,8 @@
 import type { Aggregate } from '../core/aggregate.ts'
-import { keyText, type Keyed } from '../core/key.ts'
+import { type Keyed, keyText } from '../core/key.ts'
 import type { AnyOperator, Operator } from '../core/operator.ts'
-import { formatJsonLine } from '../formats/json.ts'
 import { stdin, stdout } from '../ends.ts'
+import { formatJsonLine } from '../formats/json.ts'
 import { aggregate, type Row } from '../operators/aggregate.ts'
 import { keyBy } from '../operators/key-by.ts'
 import { map } from '../operators/map.ts'
@@ -24,7 +24,12 @@ import type { Plan } from '../plan/plan.ts'
 export function mapper<A>(a: Operator<string, A>): Promise<void>
 export function mapper<A, B>(a: Operator<string, A>, b: Operator<A, B>): Promise<void>
 export function mapper<A, B, C>(a: Operator<string, A>, b: Operator<A, B>, c: Operator<B, C>): Promise<void>
-export function mapper<A, B, C, D>(a: Operator<string, A>, b: Operator<A, B>, c: Operator<B, C>, d: Operator<C, D>): Promise<void>
+export function mapper<A, B, C, D>(
+  a: Operator<string, A>,
+  b: Operator<A, B>,
+  c: Operator<B, C>,
+  d: Operator<C, D>,
+): Promise<void>
 export function mapper<A, B, C, D, E>(
   a: Operator<string, A>,
   b: Operator<A, B>,
@@ -81,14 +86,19 @@ export function reducer<In, Acc, Out, A, B, C>(
   b: Operator<A, B>,
   c: Operator<B, C>,
 ): Promise<void>
-export async function reducer(by: Aggregate<never, unknown, unknown>, ...operators: readonly AnyOperator[]): Promise<void> {
+export async function reducer(
+  by: Aggregate<never, unknown, unknown>,
+  ...operators: readonly AnyOperator[]
+): Promise<void> {
   let stream: Stream<unknown> = aggregated(by)
   for (const operator of operators) stream = stream.pipe(operator)
   await play('reduce', planOf('reducer', stream))
 }
 
 function aggregated<In, Acc, Out>(by: Aggregate<In, Acc, Out>): Stream<unknown> {
-  return from(stdin()).pipe(keyBy(() => '')).pipe(aggregate(by as unknown as Aggregate<string, Acc, Out>)) as Stream<unknown>
+  return from(stdin())
+    .pipe(keyBy(() => ''))
+    .pipe(aggregate(by as unknown as Aggregate<string, Acc, Out>)) as Stream<unknown>
 }
 
 function keyedLine({ key, value }: Keyed<string, unknown>): string {

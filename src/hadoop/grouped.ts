@@ -54,7 +54,9 @@ export class SortedMerge {
     try {
       key = parseKey(this.#keyText)
     } catch (error) {
-      throw new MillraceError('MLR_ERR_WIRE', `a key of the input is no JSON text: ${shorten(this.#keyText)}`, { cause: error })
+      throw new MillraceError('MLR_ERR_WIRE', `a key of the input is no JSON text: ${shorten(this.#keyText)}`, {
+        cause: error,
+      })
     }
     this.#each(key, this.#accumulator)
     this.#keyText = undefined

@@ -90,7 +90,9 @@ class LocalJob {
         const next = steps[i + 1]
         await Promise.all(
           reduced.map(async (child, part) => {
-            await (next === undefined ? this.#toPart(child.stdout, part) : pipeline(child.stdout, new Partitioner(next.sorts)))
+            await (next === undefined
+              ? this.#toPart(child.stdout, part)
+              : pipeline(child.stdout, new Partitioner(next.sorts)))
             await child.ended
             progress()
           }),
@@ -138,7 +140,14 @@ class LocalJob {
     const worker = async (): Promise<void> => {
       for (const [index, split] of waiting) {
         const { file, start, end, source } = split
-        const child = this.#startRole('map', 1, ['--source', source, '--input', file.path, '--split', `${start}:${end}`])
+        const child = this.#startRole('map', 1, [
+          '--source',
+          source,
+          '--input',
+          file.path,
+          '--split',
+          `${start}:${end}`,
+        ])
         child.stdin.end()
         // The mapper's own error says more than that its output has broken off.
         const [consumed, ended] = await Promise.allSettled([consume(child, index), child.ended])
@@ -151,7 +160,10 @@ class LocalJob {
   }
 
   /** One sort and one reducer a partition, connected. */
-  #startReducers(step: number, count: number): { readonly sorts: readonly Writable[]; readonly reduced: readonly Child[] } {
+  #startReducers(
+    step: number,
+    count: number,
+  ): { readonly sorts: readonly Writable[]; readonly reduced: readonly Child[] } {
     const last = step === cutsOf(this.#options.plan, this.#options.flow).length
     const pairs = Array.from({ length: count }, () => {
       const sort = this.#startSort()
@@ -211,7 +223,10 @@ class LocalJob {
       startChild(process.execPath, [...reenter(role), ...rest], {
         name: { map: 'mapper', combine: 'combiner', reduce: 'reducer' }[role] ?? role,
         // The second process of a module starts in half the time when the first has left its compiled code.
-        env: { [REPORT_ENV]: '1', NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'millrace-compile-cache') },
+        env: {
+          [REPORT_ENV]: '1',
+          NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'millrace-compile-cache'),
+        },
         onCounter: (name, by) => this.#counters.add(name, by),
         onLine: (line) => {
           if (this.#firstSkipped.length < 3) this.#firstSkipped.push(line)

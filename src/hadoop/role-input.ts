@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
-import { reasonOf, MillraceError } from '../core/errors.ts'
+import { MillraceError, reasonOf } from '../core/errors.ts'
 import { frameLines, type LineBlock } from '../formats/lines.ts'
-import { READ_BYTES, readInputFile, unreadable, type InputFile } from '../sources/input-files.ts'
+import { type InputFile, READ_BYTES, readInputFile, unreadable } from '../sources/input-files.ts'
 
 const LF = 10
 
@@ -18,7 +18,8 @@ export interface Split {
 export function planSplits(files: readonly InputFile[], count: number): readonly Split[] {
   const size = Math.max(1, Math.ceil(files.reduce((sum, file) => sum + file.bytes, 0) / count))
   return files.flatMap((file) => {
-    if (file.compression !== undefined || !file.regular || file.bytes === 0) return [{ file, start: 0, end: file.bytes }]
+    if (file.compression !== undefined || !file.regular || file.bytes === 0)
+      return [{ file, start: 0, end: file.bytes }]
     const parts = Math.max(1, Math.round(file.bytes / size))
     return Array.from({ length: parts }, (_, i) => ({
       file,
@@ -35,7 +36,11 @@ export async function* readSplit({ file, start, end }: Split, source: string): A
     yield* frameLines(readInputFile(file), { source, partition: file.path })
     return
   }
-  yield* frameLines(bytesOfSplit(file.path, start, end), { source, partition: file.path, offset: await firstLineAt(file.path, start) })
+  yield* frameLines(bytesOfSplit(file.path, start, end), {
+    source,
+    partition: file.path,
+    offset: await firstLineAt(file.path, start),
+  })
 }
 
 /** Where the first line starts that starts at or after a byte. */

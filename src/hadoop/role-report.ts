@@ -12,11 +12,16 @@ export function reportRole(role: string, report: RoleReport): void {
   if (process.env.mapreduce_task_id !== undefined || process.env[REPORT_ENV] !== undefined) {
     const counters: [string, number][] = [[`${role} records read`, read]]
     for (const [code, count] of skippedByCode) counters.push([`skipped ${code}`, count])
-    process.stderr.write(counters.map(([name, count]) => `reporter:counter:millrace,${name.replaceAll(',', ';')},${count}\n`).join(''))
-    for (const { place, operator, reason } of firstSkipped) process.stderr.write(`skipped ${place}: ${operator}: ${reason}\n`)
+    process.stderr.write(
+      counters.map(([name, count]) => `reporter:counter:millrace,${name.replaceAll(',', ';')},${count}\n`).join(''),
+    )
+    for (const { place, operator, reason } of firstSkipped)
+      process.stderr.write(`skipped ${place}: ${operator}: ${reason}\n`)
     return
   }
   if (skipped === 0) return
   const first = firstSkipped[0]
-  process.stderr.write(`${role}: skipped ${skipped} of ${read} records; the first at ${first?.place}: ${first?.reason}\n`)
+  process.stderr.write(
+    `${role}: skipped ${skipped} of ${read} records; the first at ${first?.place}: ${first?.reason}\n`,
+  )
 }

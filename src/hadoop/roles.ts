@@ -1,16 +1,25 @@
 import type { Writable } from 'node:stream'
 import { MillraceError } from '../core/errors.ts'
+import type { FusedTarget } from '../core/fuse.ts'
 import { keyText } from '../core/key.ts'
 import type { KeyState } from '../core/keyed-state.ts'
 import type { LineBatch } from '../core/record.ts'
 import { Cursor } from '../core/record.ts'
-import type { FusedTarget } from '../core/fuse.ts'
 import { lineOf } from '../formats/format.ts'
-import { cutsOf, leadsTo, type Plan, type PlannedFlow, type PlannedOperator, type PlannedSource, sourcesOf, type Target } from '../plan/plan.ts'
-import type { FormatName } from '../sinks/sink.ts'
+import {
+  cutsOf,
+  leadsTo,
+  type Plan,
+  type PlannedFlow,
+  type PlannedOperator,
+  type PlannedSource,
+  sourcesOf,
+  type Target,
+} from '../plan/plan.ts'
 import { Execution } from '../runtime/execution.ts'
 import { RunHost } from '../runtime/host.ts'
 import { type RowOutlet, RowStage, rowsToPort } from '../runtime/table.ts'
+import type { FormatName } from '../sinks/sink.ts'
 import { Combining } from './combining.ts'
 import { SortedMerge } from './grouped.ts'
 import { RoleOutput } from './role-output.ts'
@@ -52,7 +61,9 @@ export async function mapRole(role: Role, input: RoleInput, stdout: Writable): P
   const combining = cut === undefined ? undefined : new Combining(cut, output.line)
   const execution: Execution = new Execution(plan, {
     goal: cut ?? flow,
-    ...(combining === undefined ? {} : { goalIntake: (cursor: Cursor) => combining.intake(() => execution.host, cursor) }),
+    ...(combining === undefined
+      ? {}
+      : { goalIntake: (cursor: Cursor) => combining.intake(() => execution.host, cursor) }),
   })
   const writeEvents = eventWriter(role, execution, output)
   const source = mapperSource(role, cut ?? flow)
@@ -102,7 +113,12 @@ export async function reduceRole(role: Role, input: RoleInput, stdout: Writable)
       .map((target) => {
         if (target === goal) return outlet
         const { id, operator, targets: further, sides } = target as PlannedOperator
-        return { id, operator, targets: fuse(further), sides: new Map([...sides].map(([name, of]) => [name, fuse(of)])) }
+        return {
+          id,
+          operator,
+          targets: fuse(further),
+          sides: new Map([...sides].map(([name, of]) => [name, fuse(of)])),
+        }
       })
   const rows = new RowStage(cut, fuse(cut.targets), [outlet], host)
   const merge = new SortedMerge(cut.operator.definition.aggregate!, (key, accumulator) => {
@@ -158,7 +174,10 @@ function mapperSource({ plan, source }: Role, goal: Target): PlannedSource {
   const chosen = source ?? sources[0]
   if (source === undefined && sources.length > 1) {
     const names = sources.map(({ name }) => `'${name}'`).join(', ')
-    throw new MillraceError('MLR_ERR_USAGE', `${plan.name} reads from ${names}: say which the input stands for with --source NAME`)
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      `${plan.name} reads from ${names}: say which the input stands for with --source NAME`,
+    )
   }
   return chosen as PlannedSource
 }

@@ -68,16 +68,30 @@ export async function verifyFlow(
   }
 }
 
-async function streamTo(plan: Plan, flow: PlannedFlow, inputs: ReadonlyMap<string, string>, path: string, signal?: AbortSignal): Promise<void> {
+async function streamTo(
+  plan: Plan,
+  flow: PlannedFlow,
+  inputs: ReadonlyMap<string, string>,
+  path: string,
+  signal?: AbortSignal,
+): Promise<void> {
   const { sink } = flow.sink
   const line = lineOf(sink.format, sink.columns)
   const nowhere: Sink<unknown> = {
-    sink: { kind: 'nowhere', label: 'nowhere', open: async () => ({ write: () => {}, close: async () => {}, abort: async () => {} }) },
+    sink: {
+      kind: 'nowhere',
+      label: 'nowhere',
+      open: async () => ({ write: () => {}, close: async () => {}, abort: async () => {} }),
+    },
   }
   const sinks = new Map(plan.flows.map((other) => [other.name, other === flow ? lineSink(path, line) : nowhere]))
-  const empty = { source: { ...file('-').source, open: async () => ({ stop: () => {}, async *[Symbol.asyncIterator]() {} }) } }
+  const empty = {
+    source: { ...file('-').source, open: async () => ({ stop: () => {}, async *[Symbol.asyncIterator]() {} }) },
+  }
   const needed = new Set(sourcesOf(plan, flow).map(({ name }) => name))
-  const sources = new Map(plan.sources.map(({ name }) => [name, needed.has(name) ? file(inputs.get(name) ?? '') : empty]))
+  const sources = new Map(
+    plan.sources.map(({ name }) => [name, needed.has(name) ? file(inputs.get(name) ?? '') : empty]),
+  )
   await runInline(withEnds(plan, { sources, sinks }), signal === undefined ? {} : { signal })
 }
 
@@ -97,7 +111,8 @@ function lineSink(path: string, line: (value: unknown) => string): Sink<unknown>
           write: async (output) => {
             if (!stream.write([...text(output)].join(''))) await new Promise((resolve) => stream.once('drain', resolve))
           },
-          close: () => new Promise((resolve, reject) => stream.end((error?: Error | null) => (error ? reject(error) : resolve()))),
+          close: () =>
+            new Promise((resolve, reject) => stream.end((error?: Error | null) => (error ? reject(error) : resolve()))),
           abort: async () => void stream.destroy(),
         }
       },
@@ -118,7 +133,11 @@ async function mergeTo(parts: readonly string[], table: boolean, path: string): 
   }, createWriteStream(path))
 }
 
-async function compare(streamed: string, batched: string, table: boolean): Promise<{ rows: number; difference: Difference | undefined }> {
+async function compare(
+  streamed: string,
+  batched: string,
+  table: boolean,
+): Promise<{ rows: number; difference: Difference | undefined }> {
   const a = linesOf(streamed)
   const b = linesOf(batched)
   for (let line = 1; ; line++) {

@@ -18,7 +18,10 @@ export interface WirePair {
 export function parseWireLine(line: string, lineNumber: number): WirePair {
   const tab = line.indexOf('\t')
   if (tab <= 0) {
-    throw new MillraceError('MLR_ERR_WIRE', `line ${lineNumber} of the input is not key TAB accumulator: ${shorten(line)} — it must be what map or combine wrote`)
+    throw new MillraceError(
+      'MLR_ERR_WIRE',
+      `line ${lineNumber} of the input is not key TAB accumulator: ${shorten(line)} — it must be what map or combine wrote`,
+    )
   }
   return { keyText: line.slice(0, tab), accumulatorText: line.slice(tab + 1) }
 }
@@ -27,6 +30,10 @@ export function decodeWire(aggregate: AnyAggregate, pair: WirePair, lineNumber: 
   try {
     return decodeAccumulator(aggregate, pair.accumulatorText)
   } catch (error) {
-    throw new MillraceError('MLR_ERR_WIRE', `line ${lineNumber} of the input has no accumulator of ${aggregate.name}: ${shorten(pair.accumulatorText)}`, { cause: error })
+    throw new MillraceError(
+      'MLR_ERR_WIRE',
+      `line ${lineNumber} of the input has no accumulator of ${aggregate.name}: ${shorten(pair.accumulatorText)}`,
+      { cause: error },
+    )
   }
 }

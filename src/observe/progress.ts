@@ -22,7 +22,9 @@ export class ProgressLine {
   draw(progress: Progress): void {
     if (!this.active) return
     const width = Math.max(20, (this.#stream.columns ?? 80) - 1)
-    this.#stream.write(`\r\u001b[K${describeProgress(progress, (performance.now() - this.#started) / 1000).slice(0, width)}`)
+    this.#stream.write(
+      `\r\u001b[K${describeProgress(progress, (performance.now() - this.#started) / 1000).slice(0, width)}`,
+    )
     this.#drawn = true
   }
 

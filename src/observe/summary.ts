@@ -17,7 +17,9 @@ export function describeReport(report: RunReport, deadLetter?: string): string[]
 
 export function describeSkipped(skipped: number, first: RunReport['firstSkipped'], deadLetter?: string): string[] {
   if (skipped === 0) return []
-  const lines = [`skipped ${number(skipped)}${deadLetter === undefined ? ' (--dead-letter FILE keeps them)' : `, kept in ${deadLetter}`}; the first:`]
+  const lines = [
+    `skipped ${number(skipped)}${deadLetter === undefined ? ' (--dead-letter FILE keeps them)' : `, kept in ${deadLetter}`}; the first:`,
+  ]
   for (const { place, operator, reason } of first) lines.push(`  ${place}  ${operator.replace(/^\d+ /, '')}: ${reason}`)
   return lines
 }

@@ -1,7 +1,7 @@
 import type { Aggregate } from '../core/aggregate.ts'
+import { MillraceError } from '../core/errors.ts'
 import type { Keyed } from '../core/key.ts'
 import { KeyedState } from '../core/keyed-state.ts'
-import { MillraceError } from '../core/errors.ts'
 import { createOperator, type Operator } from '../core/operator.ts'
 
 /** The current row of a key. */
@@ -30,8 +30,16 @@ export function aggregate<K, In, Acc, Out>(
   by: Aggregate<In, Acc, Out>,
   options: { readonly name?: string } = {},
 ): Operator<Keyed<K, In>, Row<K, Out>> {
-  if (typeof by?.init !== 'function' || typeof by.add !== 'function' || typeof by.merge !== 'function' || typeof by.finish !== 'function') {
-    throw new MillraceError('MLR_ERR_PLAN', 'aggregate takes an Aggregate: an object with name, init, add, merge and finish')
+  if (
+    typeof by?.init !== 'function' ||
+    typeof by.add !== 'function' ||
+    typeof by.merge !== 'function' ||
+    typeof by.finish !== 'function'
+  ) {
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      'aggregate takes an Aggregate: an object with name, init, add, merge and finish',
+    )
   }
   return createOperator<Keyed<K, In>, Row<K, Out>>({
     kind: 'aggregate',
@@ -43,7 +51,8 @@ export function aggregate<K, In, Acc, Out>(
       return {
         process: ({ key, value }) => void state.add(key as never, value),
         flush: () => {
-          for (const { key, accumulator } of state.takeChanged()) emit({ key: key as K, value: by.finish(accumulator as Acc) })
+          for (const { key, accumulator } of state.takeChanged())
+            emit({ key: key as K, value: by.finish(accumulator as Acc) })
         },
       }
     },

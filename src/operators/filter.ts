@@ -1,5 +1,5 @@
-import { checkCallback, createOperator, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
 import { MillraceError, show } from '../core/errors.ts'
+import { checkCallback, createOperator, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
 
 /**
@@ -18,7 +18,10 @@ export function filter<In, Out extends In>(
   guard: (value: In, record: RecordInfo) => value is Out,
   options?: OperatorOptions,
 ): Operator<In, Out>
-export function filter<In>(predicate: (value: In, record: RecordInfo) => boolean, options?: OperatorOptions): Operator<In, In>
+export function filter<In>(
+  predicate: (value: In, record: RecordInfo) => boolean,
+  options?: OperatorOptions,
+): Operator<In, In>
 export function filter<In>(
   predicate: (value: In, record: RecordInfo) => boolean,
   options: OperatorOptions = {},
@@ -41,7 +44,10 @@ export function filter<In>(
           }
           if (keep === true) emit(value)
           else if (keep !== false) {
-            context.reject(new MillraceError('MLR_ERR_OPERATOR', `predicate must give a boolean; got ${show(keep)}`), value)
+            context.reject(
+              new MillraceError('MLR_ERR_OPERATOR', `predicate must give a boolean; got ${show(keep)}`),
+              value,
+            )
           }
         },
       }

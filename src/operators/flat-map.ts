@@ -1,5 +1,12 @@
 import { MillraceError, show } from '../core/errors.ts'
-import { checkCallback, createOperator, emittedNothing, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
+import {
+  checkCallback,
+  createOperator,
+  emittedNothing,
+  labelOf,
+  type Operator,
+  type OperatorOptions,
+} from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
 
 /**

@@ -1,6 +1,13 @@
 import { isPromise } from 'node:util/types'
 import { MillraceError } from '../core/errors.ts'
-import { checkCallback, createOperator, emittedNothing, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
+import {
+  checkCallback,
+  createOperator,
+  emittedNothing,
+  labelOf,
+  type Operator,
+  type OperatorOptions,
+} from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
 
 /**

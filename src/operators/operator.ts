@@ -49,15 +49,17 @@ export function operator<In, Out>(init: OperatorInit<In, Out>): Operator<In, Out
         emit(value)
       }
       const opened = open(checked, context)
-      const guard = <A>(fn: (given: A) => void) => (given: A): void => {
-        try {
-          fn(given)
-        } catch (error) {
-          // An error that says where it comes from is a later operator's.
-          if (isMillraceError(error) && error.where !== undefined) throw error
-          context.reject(error, given)
+      const guard =
+        <A>(fn: (given: A) => void) =>
+        (given: A): void => {
+          try {
+            fn(given)
+          } catch (error) {
+            // An error that says where it comes from is a later operator's.
+            if (isMillraceError(error) && error.where !== undefined) throw error
+            context.reject(error, given)
+          }
         }
-      }
       const guarded: Processor<In> = { process: guard(opened.process) }
       if (opened.processBatch !== undefined) guarded.processBatch = guard(opened.processBatch)
       if (opened.flush !== undefined) guarded.flush = guard<void>(opened.flush)

@@ -1,5 +1,5 @@
-import { DEFAULT_MAX_DEPTH, parseJsonText, parseObjectLines } from '../formats/json.ts'
 import { createOperator, type Operator, type OperatorOptions } from '../core/operator.ts'
+import { DEFAULT_MAX_DEPTH, parseJsonText, parseObjectLines } from '../formats/json.ts'
 
 export interface ParseJsonOptions extends OperatorOptions {
   /** Texts that are nested deeper are malformed. Default 1000. */

@@ -17,7 +17,10 @@ import { aggregate, type Row } from './aggregate.ts'
  *   .pipe(reduce((x, y) => x + y)) // { key: 'a', value: 3 }
  * ```
  */
-export function reduce<K, V>(fn: (left: V, right: V) => V, options: { readonly name?: string } = {}): Operator<Keyed<K, V>, Row<K, V>> {
+export function reduce<K, V>(
+  fn: (left: V, right: V) => V,
+  options: { readonly name?: string } = {},
+): Operator<Keyed<K, V>, Row<K, V>> {
   checkCallback('reduce', fn)
   type Held = readonly [] | readonly [V]
   const reducing: Aggregate<V, Held, V> = {

@@ -32,10 +32,16 @@ type PathPart = PropertyKey | { readonly key: PropertyKey }
  * const good = from(memory([1, -1])).pipe(validate(positive, { onError: 'skip' })) // 1
  * ```
  */
-export function validate<Out>(schema: StandardSchema<unknown, Out>, options: OperatorOptions = {}): Operator<unknown, Out> {
+export function validate<Out>(
+  schema: StandardSchema<unknown, Out>,
+  options: OperatorOptions = {},
+): Operator<unknown, Out> {
   const standard = schema?.['~standard']
   if (typeof standard?.validate !== 'function') {
-    throw new MillraceError('MLR_ERR_PLAN', "validate takes a Standard Schema: an object with '~standard', as zod, valibot and arktype give")
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      "validate takes a Standard Schema: an object with '~standard', as zod, valibot and arktype give",
+    )
   }
   return createOperator<unknown, Out>({
     kind: 'stateless',
@@ -46,7 +52,8 @@ export function validate<Out>(schema: StandardSchema<unknown, Out>, options: Ope
         let out: Out
         try {
           const result = standard.validate(value)
-          if (isPromise(result)) throw new MillraceError('MLR_ERR_SCHEMA', 'the schema is asynchronous — validate in mapAsync')
+          if (isPromise(result))
+            throw new MillraceError('MLR_ERR_SCHEMA', 'the schema is asynchronous — validate in mapAsync')
           if (result.issues !== undefined) throw new MillraceError('MLR_ERR_SCHEMA', describeIssues(result.issues))
           out = result.value
         } catch (error) {
@@ -60,7 +67,9 @@ export function validate<Out>(schema: StandardSchema<unknown, Out>, options: Ope
   })
 }
 
-function describeIssues(issues: readonly { readonly message: string; readonly path?: readonly PathPart[] | undefined }[]): string {
+function describeIssues(
+  issues: readonly { readonly message: string; readonly path?: readonly PathPart[] | undefined }[],
+): string {
   const shown = issues.slice(0, 3).map(({ message, path }) => {
     const at = (path ?? []).map((part) => String(typeof part === 'object' ? part.key : part)).join('.')
     return at === '' ? message : `${at}: ${message}`

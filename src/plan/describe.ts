@@ -1,4 +1,13 @@
-import { cutOf, cutsOf, leadsTo, type Plan, type PlannedFlow, type PlannedOperator, sourcesOf, type Target } from './plan.ts'
+import {
+  cutOf,
+  cutsOf,
+  leadsTo,
+  type Plan,
+  type PlannedFlow,
+  type PlannedOperator,
+  sourcesOf,
+  type Target,
+} from './plan.ts'
 
 /**
  * The plan as text: what is fused into one stage, where it is cut, what is a stream and what a table, what is kept, and what each
@@ -7,7 +16,9 @@ import { cutOf, cutsOf, leadsTo, type Plan, type PlannedFlow, type PlannedOperat
 export function describe(plan: Plan): string {
   const lines = [plan.name, '']
   for (const source of plan.sources) {
-    lines.push(`source ${source.name}: ${source.source.source.label}${source.source.source.bounded ? '' : ' (without end)'}`)
+    lines.push(
+      `source ${source.name}: ${source.source.source.label}${source.source.source.bounded ? '' : ' (without end)'}`,
+    )
     drawTargets(source.targets, '  ', lines)
   }
   lines.push('', 'engines')
@@ -19,7 +30,9 @@ export function describe(plan: Plan): string {
 export function describeInLine(plan: Plan): string {
   return plan.flows
     .map((flow) => {
-      const path = plan.operators.filter((operator) => leadsTo(operator, flow)).map((operator) => operator.id.replace(/^\d+ /, '').replace(/\(.*\)$/, ''))
+      const path = plan.operators
+        .filter((operator) => leadsTo(operator, flow))
+        .map((operator) => operator.id.replace(/^\d+ /, '').replace(/\(.*\)$/, ''))
       const sources = sourcesOf(plan, flow).map((source) => source.name)
       return [sources.join(' + '), ...path, flow.name].join(' → ')
     })
@@ -40,7 +53,11 @@ export function describeMermaid(plan: Plan): string {
     const id = idOf(operator)
     lines.push(cutOf(operator) === undefined ? `  ${id}[${text(operator.id)}]` : `  ${id}[(${text(operator.id)})]`)
     for (const target of operator.targets) {
-      lines.push(cutOf(target as PlannedOperator) === undefined ? `  ${id} --> ${idOf(target)}` : `  ${id} ==>|by key| ${idOf(target)}`)
+      lines.push(
+        cutOf(target as PlannedOperator) === undefined
+          ? `  ${id} --> ${idOf(target)}`
+          : `  ${id} ==>|by key| ${idOf(target)}`,
+      )
     }
     for (const [output, targets] of operator.sides) {
       for (const target of targets) lines.push(`  ${id} -.->|${output}| ${idOf(target)}`)
@@ -62,17 +79,22 @@ function drawTargets(targets: readonly Target[], indent: string, lines: string[]
 
 function drawTarget(target: Target, indent: string, lines: string[]): void {
   if (target.type === 'flow') {
-    lines.push(`${indent}sink ${target.name}: ${target.sink.sink.label}, ${target.over === 'table' ? 'rows of a table, by key' : 'events'}`)
+    lines.push(
+      `${indent}sink ${target.name}: ${target.sink.sink.label}, ${target.over === 'table' ? 'rows of a table, by key' : 'events'}`,
+    )
     return
   }
   const cut = cutOf(target)
   if (cut !== undefined) {
     const { aggregate } = target.operator.definition
-    const contributions = target.over === 'table' && aggregate?.remove === undefined ? ' and what each upstream row contributed' : ''
+    const contributions =
+      target.over === 'table' && aggregate?.remove === undefined ? ' and what each upstream row contributed' : ''
     lines.push(`${indent}── cut: ${cut}, by key ──`)
     lines.push(`${indent}${titleOf(target)} → table; state '${target.name}': one accumulator a key${contributions}`)
-  } else if (target.kind === 'boundary') lines.push(`${indent}── boundary ──`, `${indent}${titleOf(target)} → ${target.gives}`)
-  else lines.push(`${indent}${titleOf(target)} → ${target.kind === 'key' ? 'keyed ' : ''}${target.gives}${policy(target)}`)
+  } else if (target.kind === 'boundary')
+    lines.push(`${indent}── boundary ──`, `${indent}${titleOf(target)} → ${target.gives}`)
+  else
+    lines.push(`${indent}${titleOf(target)} → ${target.kind === 'key' ? 'keyed ' : ''}${target.gives}${policy(target)}`)
   for (const [output, sideTargets] of target.sides) {
     lines.push(`${indent}  side '${output}'`)
     drawTargets(sideTargets, `${indent}    `, lines)
@@ -94,15 +116,26 @@ function policy({ operator }: PlannedOperator): string {
 
 function describeEngines(plan: Plan, flow: PlannedFlow): string[] {
   const cuts = cutsOf(plan, flow)
-  const before = (goal: Target): string => numbers(plan.operators.filter((operator) => operator !== goal && leadsTo(operator, goal) && cutsBefore(plan, operator, goal)))
-  const lines = [`  stream  ${flow.name}: one process, fused; ${flow.over === 'table' ? 'each row once at the end, with --live at each tick' : 'straight through'}`]
+  const before = (goal: Target): string =>
+    numbers(
+      plan.operators.filter(
+        (operator) => operator !== goal && leadsTo(operator, goal) && cutsBefore(plan, operator, goal),
+      ),
+    )
+  const lines = [
+    `  stream  ${flow.name}: one process, fused; ${flow.over === 'table' ? 'each row once at the end, with --live at each tick' : 'straight through'}`,
+  ]
   if (cuts.length === 0) lines.push(`  hadoop  ${flow.name}: one job, mappers only (${before(flow)})`)
   cuts.forEach((cut, i) => {
     const next = cuts[i + 1] ?? flow
     const mapper = i === 0 ? `mapper ${before(cut)}` : 'mapper: lines as they are'
-    const after = plan.operators.filter((operator) => operator !== next && leadsTo(cut, operator) && leadsTo(operator, next) && operator !== cut)
+    const after = plan.operators.filter(
+      (operator) => operator !== next && leadsTo(cut, operator) && leadsTo(operator, next) && operator !== cut,
+    )
     const rest = after.length === 0 ? '' : ` + ${numbers(after)}`
-    lines.push(`  hadoop  ${flow.name}: job ${i + 1} of ${cuts.length}: ${mapper}, combiner and reducer ${numberOf(cut)}${rest}`)
+    lines.push(
+      `  hadoop  ${flow.name}: job ${i + 1} of ${cuts.length}: ${mapper}, combiner and reducer ${numberOf(cut)}${rest}`,
+    )
   })
   return lines
 }
@@ -110,7 +143,9 @@ function describeEngines(plan: Plan, flow: PlannedFlow): string[] {
 /** Nothing between the operator and the goal cuts: they run in the same process. */
 function cutsBefore(plan: Plan, operator: PlannedOperator, goal: Target): boolean {
   if (cutOf(operator) !== undefined) return false
-  return !plan.operators.some((cut) => cut !== goal && cutOf(cut) !== undefined && leadsTo(operator, cut) && leadsTo(cut, goal))
+  return !plan.operators.some(
+    (cut) => cut !== goal && cutOf(cut) !== undefined && leadsTo(operator, cut) && leadsTo(cut, goal),
+  )
 }
 
 function numbers(operators: readonly PlannedOperator[]): string {

@@ -1,6 +1,6 @@
 import type { AnyOperator } from '../core/operator.ts'
-import type { Source } from '../sources/source.ts'
 import type { Sink } from '../sinks/sink.ts'
+import type { Source } from '../sources/source.ts'
 
 /** What the builder builds: immutable nodes that know their inputs. The plan is made from the sinks up. */
 export type GraphNode = SourceNode | OperatorNode | SideNode | UnionNode

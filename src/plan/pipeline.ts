@@ -46,7 +46,10 @@ class BuiltStream<T> implements Stream<T> {
 
   to(sink: Sink<T>, options: { readonly name?: string } = {}): Flow {
     if (typeof sink?.sink?.open !== 'function') {
-      throw new MillraceError('MLR_ERR_PLAN', `to takes a sink, such as stdout() or file('out.json'); got ${show(sink)}`)
+      throw new MillraceError(
+        'MLR_ERR_PLAN',
+        `to takes a sink, such as stdout() or file('out.json'); got ${show(sink)}`,
+      )
     }
     const flow: FlowNode = { type: 'flow', input: this.node, sink: sink as Sink<unknown>, name: options.name }
     return new BuiltFlow(flow)
@@ -54,7 +57,10 @@ class BuiltStream<T> implements Stream<T> {
 
   side<Out = unknown>(output: string): Stream<Out> {
     if (this.node.type !== 'operator') {
-      throw new MillraceError('MLR_ERR_PLAN', `side('${output}'): only an operator has side outputs, and this stream is a ${this.node.type}`)
+      throw new MillraceError(
+        'MLR_ERR_PLAN',
+        `side('${output}'): only an operator has side outputs, and this stream is a ${this.node.type}`,
+      )
     }
     return new BuiltStream<Out>({ type: 'side', of: this.node, output })
   }
@@ -89,7 +95,10 @@ class BuiltPipeline implements Pipeline {
 function checkOperator(operator: AnyOperator): void {
   const given: unknown = operator
   if (!(given instanceof OperatorStream)) {
-    throw new MillraceError('MLR_ERR_PLAN', `pipe takes an operator, such as map(…); got ${show(given)} — for a stream of your own use through(() => stream)`)
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      `pipe takes an operator, such as map(…); got ${show(given)} — for a stream of your own use through(() => stream)`,
+    )
   }
   if (given.usedAsStream) {
     throw new MillraceError(
@@ -109,7 +118,10 @@ function checkOperator(operator: AnyOperator): void {
  */
 export function from<T>(source: Source<T>, options: { readonly name?: string } = {}): Stream<T> {
   if (typeof source?.source?.open !== 'function') {
-    throw new MillraceError('MLR_ERR_PLAN', `from takes a source, such as file('clicks.ndjson') or stdin(); got ${show(source)}`)
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      `from takes a source, such as file('clicks.ndjson') or stdin(); got ${show(source)}`,
+    )
   }
   return new BuiltStream<T>({ type: 'source', source: source as Source<unknown>, name: options.name })
 }

@@ -101,12 +101,22 @@ class Planner {
 
   plan(flows: readonly FlowNode[]): Plan {
     const planned = flows.map((flow, i) => this.#flow(flow, this.#flowName(flow, i, flows)))
-    this.#refuseTwice('flow', planned.map((flow) => flow.name))
-    this.#refuseTwice('source', [...this.#sources.values()].map((source) => source.name))
+    this.#refuseTwice(
+      'flow',
+      planned.map((flow) => flow.name),
+    )
+    this.#refuseTwice(
+      'source',
+      [...this.#sources.values()].map((source) => source.name),
+    )
     const stateful = [...this.#operators.values()].filter((operator) => cutOf(operator) !== undefined)
-    this.#refuseTwice('stateful operator', stateful.map((operator) => operator.name))
+    this.#refuseTwice(
+      'stateful operator',
+      stateful.map((operator) => operator.name),
+    )
     if (this.#mistakes.length > 0) {
-      const list = this.#mistakes.length === 1 ? this.#mistakes[0] : this.#mistakes.map((mistake) => `\n  - ${mistake}`).join('')
+      const list =
+        this.#mistakes.length === 1 ? this.#mistakes[0] : this.#mistakes.map((mistake) => `\n  - ${mistake}`).join('')
       throw new MillraceError('MLR_ERR_PLAN', `${list}`, { where: this.#pipeline })
     }
     return Object.freeze({
@@ -120,7 +130,9 @@ class Planner {
   #flowName(flow: FlowNode, index: number, flows: readonly FlowNode[]): string {
     if (flow.name !== undefined) return flow.name
     const kind = flow.sink.sink.kind
-    const before = flows.slice(0, index).filter((other) => other.name === undefined && other.sink.sink.kind === kind).length
+    const before = flows
+      .slice(0, index)
+      .filter((other) => other.name === undefined && other.sink.sink.kind === kind).length
     return before === 0 ? kind : `${kind}-${before + 1}`
   }
 
@@ -145,7 +157,9 @@ class Planner {
       case 'union': {
         const shapes = node.inputs.map((input) => this.#visit(input))
         if (shapes.includes('table')) {
-          this.#mistakes.push('union: a table (the rows after an aggregate) has no order to be joined in — union the streams before keyBy')
+          this.#mistakes.push(
+            'union: a table (the rows after an aggregate) has no order to be joined in — union the streams before keyBy',
+          )
         }
         return 'stream'
       }
@@ -200,7 +214,9 @@ class Planner {
       if (!keyed) this.#mistakes.push(`${where}: needs keys — put keyBy((value) => …) before it`)
     }
     if (kind === 'boundary' && over === 'table') {
-      this.#mistakes.push(`${where}: waits, and rows of a table can't wait yet — put it before keyBy, or into the code that reads the sink`)
+      this.#mistakes.push(
+        `${where}: waits, and rows of a table can't wait yet — put it before keyBy, or into the code that reads the sink`,
+      )
     }
     if (kind === 'ordered' || kind === 'join') {
       this.#mistakes.push(`${where}: operators that see records in order are not in this version`)
@@ -229,6 +245,7 @@ class Planner {
 
   #refuseTwice(what: string, names: readonly string[]): void {
     const twice = names.find((name, i) => names.indexOf(name) !== i)
-    if (twice !== undefined) this.#mistakes.push(`two of its ${what}s are named '${twice}' — name one of them: { name: '…' }`)
+    if (twice !== undefined)
+      this.#mistakes.push(`two of its ${what}s are named '${twice}' — name one of them: { name: '…' }`)
   }
 }

@@ -12,8 +12,16 @@ export interface Ends {
 
 /** The same plan with other ends. Names that the plan does not have are refused. */
 export function withEnds(plan: Plan, { sources = new Map(), sinks = new Map() }: Ends): Plan {
-  refuseUnknown('source', [...sources.keys()], plan.sources.map((source) => source.name))
-  refuseUnknown('flow', [...sinks.keys()], plan.flows.map((flow) => flow.name))
+  refuseUnknown(
+    'source',
+    [...sources.keys()],
+    plan.sources.map((source) => source.name),
+  )
+  refuseUnknown(
+    'flow',
+    [...sinks.keys()],
+    plan.flows.map((flow) => flow.name),
+  )
   const copies = new Map<Target, Target>()
   const copyFlow = (flow: PlannedFlow): PlannedFlow => ({ ...flow, sink: sinks.get(flow.name) ?? flow.sink })
   const copyOperator = (operator: PlannedOperator): PlannedOperator => ({
@@ -44,6 +52,9 @@ export function withEnds(plan: Plan, { sources = new Map(), sinks = new Map() }:
 function refuseUnknown(what: string, given: readonly string[], known: readonly string[]): void {
   const unknown = given.find((name) => !known.includes(name))
   if (unknown !== undefined) {
-    throw new MillraceError('MLR_ERR_USAGE', `there is no ${what} '${unknown}'; there ${known.length === 1 ? 'is' : 'are'} ${known.map((name) => `'${name}'`).join(', ')}`)
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      `there is no ${what} '${unknown}'; there ${known.length === 1 ? 'is' : 'are'} ${known.map((name) => `'${name}'`).join(', ')}`,
+    )
   }
 }

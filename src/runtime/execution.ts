@@ -1,8 +1,15 @@
-import { type FusedStage, type FusedTarget, openFused, type Outlet } from '../core/fuse.ts'
+import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
 import { KeyedState } from '../core/keyed-state.ts'
 import type { DeadLetterSink } from '../core/operator.ts'
 import { type Batch, Cursor } from '../core/record.ts'
-import { deadLetterSinks, leadsTo, type Plan, type PlannedFlow, type PlannedOperator, type Target } from '../plan/plan.ts'
+import {
+  deadLetterSinks,
+  leadsTo,
+  type Plan,
+  type PlannedFlow,
+  type PlannedOperator,
+  type Target,
+} from '../plan/plan.ts'
 import { Boundary } from './boundary.ts'
 import { RunHost } from './host.ts'
 import { Port } from './port.ts'
@@ -107,7 +114,8 @@ export class Execution {
 
   #fuse(targets: readonly Target[], cursor: Cursor): FusedTarget[] {
     return this.#targets(targets, (target) => {
-      if (target === this.#options.goal && this.#options.goalIntake !== undefined) return this.#options.goalIntake(cursor)
+      if (target === this.#options.goal && this.#options.goalIntake !== undefined)
+        return this.#options.goalIntake(cursor)
       if (target.type === 'flow') return { take: (this.ports.get(target) as Port).event }
       return this.#tableOf.get(target)?.intake(cursor) ?? this.#boundaries.get(target)?.intake(cursor)
     })

@@ -1,5 +1,5 @@
 import { type ErrorCode, isMillraceError, printable, reasonOf } from '../core/errors.ts'
-import { placeOf, type LinePosition, type RecordInfo } from '../core/record.ts'
+import { type LinePosition, placeOf, type RecordInfo } from '../core/record.ts'
 
 /** A record that an operator could not take, in the form in which it is kept. */
 export interface DeadLetter {
@@ -55,7 +55,8 @@ export function deadLetter(
   value: unknown,
 ): DeadLetter {
   const position = record.position
-  const at: Partial<LinePosition> = position !== null && typeof position === 'object' ? (position as Partial<LinePosition>) : {}
+  const at: Partial<LinePosition> =
+    position !== null && typeof position === 'object' ? (position as Partial<LinePosition>) : {}
   return {
     pipeline,
     operator,

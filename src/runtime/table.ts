@@ -1,6 +1,6 @@
-import { type FusedStage, openFused, type FusedTarget, type Outlet } from '../core/fuse.ts'
+import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
 import { checkKey, type Key, keyText } from '../core/key.ts'
-import { KeyedState, type KeyState, memoryOf } from '../core/keyed-state.ts'
+import { type KeyedState, type KeyState, memoryOf } from '../core/keyed-state.ts'
 import { Cursor } from '../core/record.ts'
 import type { PlannedOperator } from '../plan/plan.ts'
 import type { RunHost } from './host.ts'

@@ -79,7 +79,13 @@ class Fused extends Transform {
   #take(values: readonly unknown[], done: TransformCallback): void {
     const start = this.#taken
     this.#taken += values.length
-    const batch: Batch = { kind: 'values', source: 'input', partition: 'input', values, positionOf: (index) => start + index }
+    const batch: Batch = {
+      kind: 'values',
+      source: 'input',
+      partition: 'input',
+      values,
+      positionOf: (index) => start + index,
+    }
     try {
       this.#execution.take('input', batch)
       // No promise a value where nothing waits.
@@ -94,10 +100,12 @@ class Fused extends Transform {
   }
 
   #settle(settled: Promise<void>, done: TransformCallback): void {
-    settled.then(() => this.#give()).then(
-      () => done(),
-      (error: unknown) => done(asError(error)),
-    )
+    settled
+      .then(() => this.#give())
+      .then(
+        () => done(),
+        (error: unknown) => done(asError(error)),
+      )
   }
 
   #give(): void {

@@ -72,7 +72,10 @@ async function isSpecial(path: string): Promise<boolean> {
   try {
     const found = await stat(path)
     if (found.isDirectory()) {
-      throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `${path} is a folder — name a file, or use batch --output for a folder of parts`)
+      throw new MillraceError(
+        'MLR_ERR_OUTPUT_EXISTS',
+        `${path} is a folder — name a file, or use batch --output for a folder of parts`,
+      )
     }
     return !found.isFile()
   } catch (error) {

@@ -1,5 +1,5 @@
-import { keyText } from '../core/key.ts'
 import { compareBytes } from '../core/canonical.ts'
+import { keyText } from '../core/key.ts'
 import type { Output, SinkWriter } from './sink.ts'
 
 /** What a memory sink has been given: the events in order, and of a table the rows as they are now. */

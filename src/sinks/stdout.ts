@@ -39,5 +39,7 @@ export function stdoutError(error: unknown): unknown {
     return new MillraceError('MLR_ERR_OUTPUT_CLOSED', 'the reader of standard output has closed it', { cause: error })
   }
   if (error instanceof MillraceError) return error
-  return new MillraceError('MLR_ERR_OUTPUT_WRITE', `cannot write to standard output: ${reasonOf(error)}`, { cause: error })
+  return new MillraceError('MLR_ERR_OUTPUT_WRITE', `cannot write to standard output: ${reasonOf(error)}`, {
+    cause: error,
+  })
 }

@@ -31,7 +31,10 @@ export class TextOutput {
     const items = output.kind === 'events' ? output.values : output.changes
     let text = ''
     for (const item of items) {
-      text += output.kind === 'events' ? this.#format.value(item) : this.#row(item as { key: unknown; index: number; value: unknown })
+      text +=
+        output.kind === 'events'
+          ? this.#format.value(item)
+          : this.#row(item as { key: unknown; index: number; value: unknown })
       this.written++
       if (text.length >= CHUNK_CHARACTERS) {
         await this.#send(text)

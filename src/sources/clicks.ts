@@ -41,7 +41,14 @@ export function openClicks(clicks: ClicksOptions, { name }: SourceOptions): Sour
       let text = ''
       for (let i = 0; i < now; i++) text += next()
       const bytes = Buffer.from(text, 'latin1')
-      yield new LineBlock({ source: name, partition: 'clicks', bytes, offset, firstLine: made + 1, maxLineBytes: bytes.length })
+      yield new LineBlock({
+        source: name,
+        partition: 'clicks',
+        bytes,
+        offset,
+        firstLine: made + 1,
+        maxLineBytes: bytes.length,
+      })
       offset += bytes.length
       made += now
     }

@@ -5,7 +5,10 @@ import { findInputFiles, type InputFile, readInputFile } from './input-files.ts'
 import type { SourceOptions, SourceReader } from './source.ts'
 
 /** Opens a file, folder or glob as lines: one file after the other, each a partition, in the order of their names' bytes. */
-export async function openFileSource(path: string, options: SourceOptions & { maxLineBytes?: number | undefined }): Promise<SourceReader> {
+export async function openFileSource(
+  path: string,
+  options: SourceOptions & { maxLineBytes?: number | undefined },
+): Promise<SourceReader> {
   return new FileReader(await findInputFiles(path), options)
 }
 
@@ -33,7 +36,11 @@ class FileReader implements SourceReader {
         },
       })
       try {
-        yield* frameLines(chunks, { source: name, partition: file.path, ...(maxLineBytes === undefined ? {} : { maxLineBytes }) })
+        yield* frameLines(chunks, {
+          source: name,
+          partition: file.path,
+          ...(maxLineBytes === undefined ? {} : { maxLineBytes }),
+        })
       } catch (error) {
         if (!this.#stopped) throw error
       }

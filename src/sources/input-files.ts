@@ -32,7 +32,8 @@ export async function findInputFiles(path: string): Promise<readonly InputFile[]
     if (found !== undefined && !found.directory) files.push(inputFile(name, found))
   }
   if (files.length > 0) return files
-  if (itself !== undefined) throw new MillraceError('MLR_ERR_INPUT_MISSING', `the folder ${show(path)} holds no files to read`)
+  if (itself !== undefined)
+    throw new MillraceError('MLR_ERR_INPUT_MISSING', `the folder ${show(path)} holds no files to read`)
   if (isGlob(path)) throw new MillraceError('MLR_ERR_INPUT_MISSING', `no file matches ${show(path)}`)
   throw new MillraceError('MLR_ERR_INPUT_MISSING', `there is no file or folder ${show(path)}`)
 }
@@ -52,7 +53,10 @@ export async function* readInputFile(
     }
     return
   }
-  const unpack = file.compression === 'gzip' ? createGunzip({ chunkSize: READ_BYTES }) : createZstdDecompress({ chunkSize: READ_BYTES })
+  const unpack =
+    file.compression === 'gzip'
+      ? createGunzip({ chunkSize: READ_BYTES })
+      : createZstdDecompress({ chunkSize: READ_BYTES })
   let failedToRead: unknown
   raw.on('error', (error) => {
     failedToRead = error
@@ -96,7 +100,8 @@ async function look(path: string): Promise<Found | undefined> {
     const found = await stat(path)
     return { bytes: found.size, directory: found.isDirectory(), regular: found.isFile() }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
+      return undefined
     throw unreadable(path, error)
   }
 }

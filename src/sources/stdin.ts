@@ -10,13 +10,20 @@ export function openStdin(options: SourceOptions & { maxLineBytes?: number | und
     try {
       for await (const chunk of process.stdin) yield chunk as Buffer
     } catch (error) {
-      if (!stopped) throw new MillraceError('MLR_ERR_INPUT_READ', `cannot read standard input: ${reasonOf(error)}`, { cause: error })
+      if (!stopped)
+        throw new MillraceError('MLR_ERR_INPUT_READ', `cannot read standard input: ${reasonOf(error)}`, {
+          cause: error,
+        })
     }
   }
   const { name, maxLineBytes } = options
   return {
     [Symbol.asyncIterator]: (): AsyncIterator<Batch> =>
-      frameLines(chunks(), { source: name, partition: 'stdin', ...(maxLineBytes === undefined ? {} : { maxLineBytes }) }),
+      frameLines(chunks(), {
+        source: name,
+        partition: 'stdin',
+        ...(maxLineBytes === undefined ? {} : { maxLineBytes }),
+      }),
     stop: () => {
       stopped = true
       process.stdin.destroy()

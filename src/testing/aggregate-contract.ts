@@ -26,8 +26,10 @@ export function aggregateContract<In, Acc, Out>(
   { values, seed = 1, rounds = 50 }: AggregateContractOptions<In>,
 ): readonly ContractCase[] {
   const { name } = aggregate
-  const wired = (accumulator: Acc): Acc => decodeAccumulator(aggregate, encodeAccumulator(aggregate, accumulator)) as Acc
-  const of = (some: readonly In[]): Acc => some.reduce((accumulator, value) => aggregate.add(accumulator, value), aggregate.init())
+  const wired = (accumulator: Acc): Acc =>
+    decodeAccumulator(aggregate, encodeAccumulator(aggregate, accumulator)) as Acc
+  const of = (some: readonly In[]): Acc =>
+    some.reduce((accumulator, value) => aggregate.add(accumulator, value), aggregate.init())
   const same = (left: Acc, right: Acc, why: string): void => {
     deepStrictEqual(aggregate.finish(left), aggregate.finish(right), `${name}: ${why}`)
   }
@@ -45,14 +47,18 @@ export function aggregateContract<In, Acc, Out>(
     {
       title: `${name}: an accumulator that went through its JSON text gives the same result`,
       run: () => {
-        for (let n = 0; n <= values.length; n++) same(wired(of(values.slice(0, n))), of(values.slice(0, n)), 'the JSON text loses something')
+        for (let n = 0; n <= values.length; n++)
+          same(wired(of(values.slice(0, n))), of(values.slice(0, n)), 'the JSON text loses something')
       },
     },
     {
       title: `${name}: the result is a JSON value, the same with both engines`,
       run: () => {
         const out = aggregate.finish(of(values))
-        deepStrictEqual(JSON.parse(JSON.stringify(out) ?? 'null'), JSON.parse(JSON.stringify(aggregate.finish(wired(of(values)))) ?? 'null'))
+        deepStrictEqual(
+          JSON.parse(JSON.stringify(out) ?? 'null'),
+          JSON.parse(JSON.stringify(aggregate.finish(wired(of(values)))) ?? 'null'),
+        )
       },
     },
     {
@@ -67,7 +73,11 @@ export function aggregateContract<In, Acc, Out>(
       run: () => {
         for (const [i, value] of values.entries()) {
           const before = values.slice(0, i)
-          same(aggregate.add(of(before), value), aggregate.merge(of(before), aggregate.add(aggregate.init(), value)), `add of value ${i}`)
+          same(
+            aggregate.add(of(before), value),
+            aggregate.merge(of(before), aggregate.add(aggregate.init(), value)),
+            `add of value ${i}`,
+          )
         }
       },
     },
@@ -99,7 +109,11 @@ export function aggregateContract<In, Acc, Out>(
         deepStrictEqual(encodeAccumulator(aggregate, right), before, `${name}: merge has changed its right argument`)
         const intoNothing = aggregate.merge(aggregate.init(), right)
         for (const value of values) aggregate.add(intoNothing, value)
-        deepStrictEqual(encodeAccumulator(aggregate, right), before, `${name}: what merge gave shares with its right argument`)
+        deepStrictEqual(
+          encodeAccumulator(aggregate, right),
+          before,
+          `${name}: what merge gave shares with its right argument`,
+        )
       },
     },
     {

@@ -32,13 +32,28 @@ export interface OperatorContractOptions<In, Out> {
  * for (const { title, run } of contract) test(title, run)
  * ```
  */
-export function operatorContract<In, Out>({ name, make, input, expected }: OperatorContractOptions<In, Out>): readonly ContractCase[] {
+export function operatorContract<In, Out>({
+  name,
+  make,
+  input,
+  expected,
+}: OperatorContractOptions<In, Out>): readonly ContractCase[] {
   const { kind } = make()
   const waits = kind === 'boundary'
-  const asPlain = async (values: readonly In[]): Promise<unknown[]> => Readable.from(values).pipe(make() as unknown as PassThrough).toArray()
+  const asPlain = async (values: readonly In[]): Promise<unknown[]> =>
+    Readable.from(values)
+      .pipe(make() as unknown as PassThrough)
+      .toArray()
   const inPipeline = async (values: readonly In[], used = make()): Promise<unknown[]> => {
     const out: unknown[] = []
-    await execute(pipeline('contract', from(memory(values)).pipe(used).to(memory(out as Out[]))))
+    await execute(
+      pipeline(
+        'contract',
+        from(memory(values))
+          .pipe(used)
+          .to(memory(out as Out[])),
+      ),
+    )
     return out
   }
   const cases: ContractCase[] = [
@@ -73,7 +88,9 @@ export function operatorContract<In, Out>({ name, make, input, expected }: Opera
       title: `${name}: once piped as a plain stream it can't stand in a pipeline`,
       run: async () => {
         const used = make()
-        await Readable.from(input).pipe(used as unknown as PassThrough).toArray()
+        await Readable.from(input)
+          .pipe(used as unknown as PassThrough)
+          .toArray()
         await rejects(async () => from(memory(input)).pipe(used), { code: 'MLR_ERR_PLAN' })
       },
     },
@@ -94,7 +111,9 @@ export function operatorContract<In, Out>({ name, make, input, expected }: Opera
         if (kind === 'aggregate' || expected.length === 0) {
           queueMicrotask(() => (used as unknown as PassThrough).destroy(new Error('the reader has failed')))
         }
-        await rejects(streamPipeline(endless, used as unknown as PassThrough, reader), { message: 'the reader has failed' })
+        await rejects(streamPipeline(endless, used as unknown as PassThrough, reader), {
+          message: 'the reader has failed',
+        })
         ok((used as unknown as PassThrough).destroyed)
         ok(endless.destroyed)
       },
@@ -114,11 +133,22 @@ export function operatorContract<In, Out>({ name, make, input, expected }: Opera
             }
           },
         })
-        await rejects(execute(pipeline('contract', from(memory(input)).pipe(failing).pipe(make()).to(memory([] as Out[])))), (error: Error) => {
-          ok(error.message.includes('third'), error.message)
-          ok(error.message.includes('@2'), error.message)
-          return true
-        })
+        await rejects(
+          execute(
+            pipeline(
+              'contract',
+              from(memory(input))
+                .pipe(failing)
+                .pipe(make())
+                .to(memory([] as Out[])),
+            ),
+          ),
+          (error: Error) => {
+            ok(error.message.includes('third'), error.message)
+            ok(error.message.includes('@2'), error.message)
+            return true
+          },
+        )
       },
     },
     {
@@ -133,7 +163,14 @@ export function operatorContract<In, Out>({ name, make, input, expected }: Opera
     cases.push({
       title: `${name}: gives the same in the test driver, whatever the batches`,
       run: () => {
-        const driver = testDriver(pipeline('contract', from(memory(input)).pipe(make()).to(memory([] as Out[]))))
+        const driver = testDriver(
+          pipeline(
+            'contract',
+            from(memory(input))
+              .pipe(make())
+              .to(memory([] as Out[])),
+          ),
+        )
         for (const value of input) driver.push(value)
         driver.end()
         deepStrictEqual(driver.output(), [...expected])
@@ -141,12 +178,20 @@ export function operatorContract<In, Out>({ name, make, input, expected }: Opera
     })
   }
   // A mapper reads lines, so what is no JSON can't be given to it; an aggregate makes a cut and has a contract of its own.
-  const asLines = input.every((value) => value !== null && typeof value !== 'undefined' && !(value instanceof Uint8Array)) && kind !== 'aggregate'
+  const asLines =
+    input.every((value) => value !== null && typeof value !== 'undefined' && !(value instanceof Uint8Array)) &&
+    kind !== 'aggregate'
   if (asLines) {
     cases.push({
       title: `${name}: gives the same in a Hadoop mapper`,
       run: async () => {
-        const { plan } = pipeline('contract', from(stdin()).pipe(parseJson()).pipe(make() as unknown as Operator<unknown, Out>).to(stdout()))
+        const { plan } = pipeline(
+          'contract',
+          from(stdin())
+            .pipe(parseJson())
+            .pipe(make() as unknown as Operator<unknown, Out>)
+            .to(stdout()),
+        )
         const text = input.map((value) => `${JSON.stringify(value)}\n`).join('')
         const output = new PassThrough()
         const written = output.toArray()

@@ -5,7 +5,10 @@ import type { ContractCase } from './contract.ts'
 export interface SinkContractOptions {
   readonly name: string
   /** A new sink, and how to read what it holds: JSON values in order, or undefined where there is nothing. */
-  readonly make: () => Promise<{ readonly sink: Sink<unknown>; readonly read: () => Promise<readonly unknown[] | undefined> }>
+  readonly make: () => Promise<{
+    readonly sink: Sink<unknown>
+    readonly read: () => Promise<readonly unknown[] | undefined>
+  }>
 }
 
 /** What every sink owes, as cases for any test runner: all that it was given, in order, once it is closed; nothing if it was aborted. */
@@ -17,7 +20,8 @@ export function sinkContract({ name, make }: SinkContractOptions): readonly Cont
       run: async () => {
         const { sink, read } = await make()
         const writer = await sink.sink.open()
-        for (let i = 0; i < many.length; i += 700) await writer.write({ kind: 'events', values: many.slice(i, i + 700) })
+        for (let i = 0; i < many.length; i += 700)
+          await writer.write({ kind: 'events', values: many.slice(i, i + 700) })
         await writer.close()
         deepStrictEqual(await read(), many)
       },

@@ -18,7 +18,11 @@ export function sourceContract<T>({ name, make, expected }: SourceContractOption
   return [
     {
       title: `${name}: gives every record in order`,
-      run: async () => deepStrictEqual((await read(await open())).map(({ value }) => value), [...expected]),
+      run: async () =>
+        deepStrictEqual(
+          (await read(await open())).map(({ value }) => value),
+          [...expected],
+        ),
     },
     {
       title: `${name}: gives the same when it is opened again`,
@@ -75,9 +79,10 @@ async function read(reader: SourceReader): Promise<{ readonly value: unknown; re
   for await (const batch of reader) {
     cursor.origin = batch
     if (batch.kind === 'values') batch.values.forEach(take)
-    else batch.eachLine(take, (error) => {
-      throw error
-    })
+    else
+      batch.eachLine(take, (error) => {
+        throw error
+      })
   }
   return records
 }

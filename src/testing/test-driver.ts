@@ -1,8 +1,8 @@
+import { durationMs } from '../core/time.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { PlannedFlow } from '../plan/plan.ts'
 import { Execution } from '../runtime/execution.ts'
 import type { DeadLetter } from '../runtime/skipped.ts'
-import { durationMs } from '../core/time.ts'
 import { MemoryTaker } from '../sinks/memory.ts'
 import type { RowChange } from '../sinks/sink.ts'
 
@@ -62,7 +62,9 @@ export class TestDriver {
       deadLetter: (letter) => void this.deadLetters.push(letter),
     })
     if (this.#execution.hasBoundaries) {
-      throw new Error(`${pipeline.name}: the test driver is synchronous, and this pipeline has an operator that waits — use execute`)
+      throw new Error(
+        `${pipeline.name}: the test driver is synchronous, and this pipeline has an operator that waits — use execute`,
+      )
     }
     for (const flow of pipeline.plan.flows) this.#taken.set(flow, new MemoryTaker())
   }
@@ -87,7 +89,8 @@ export class TestDriver {
   /** Moves the wall clock; ticks that fall due happen. */
   advance(by: string | number): void {
     const until = this.now + durationMs(by)
-    for (let due = (Math.floor(this.now / this.#tickMs) + 1) * this.#tickMs; due <= until; due += this.#tickMs) this.tick()
+    for (let due = (Math.floor(this.now / this.#tickMs) + 1) * this.#tickMs; due <= until; due += this.#tickMs)
+      this.tick()
     this.now = until
   }
 

@@ -1,8 +1,22 @@
 import { readdirSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
 import type { Aggregate } from 'millrace'
-import { collect, count, countDistinct, earliest, fields, latest, max, maxBy, mean, min, minBy, sum, top } from 'millrace'
+import {
+  collect,
+  count,
+  countDistinct,
+  earliest,
+  fields,
+  latest,
+  max,
+  maxBy,
+  mean,
+  min,
+  minBy,
+  sum,
+  top,
+} from 'millrace'
 import { aggregateContract } from 'millrace/testing'
+import { describe, expect, it } from 'vitest'
 import { ROOT } from '../support/program.ts'
 
 interface Visit {
@@ -56,7 +70,14 @@ for (const [name, aggregate] of Object.entries(aggregates)) {
 
 describe('the contract', () => {
   const broken = (part: Partial<Aggregate<number, unknown, unknown>>): Aggregate<number, never, unknown> =>
-    ({ name: 'broken', init: () => 0, add: (a: number, v: number) => a + v, merge: (a: number, b: number) => a + b, finish: (a: number) => a, ...part }) as never
+    ({
+      name: 'broken',
+      init: () => 0,
+      add: (a: number, v: number) => a + v,
+      merge: (a: number, b: number) => a + b,
+      finish: (a: number) => a,
+      ...part,
+    }) as never
   const caught = async (aggregate: Aggregate<number, never, unknown>): Promise<string[]> => {
     const titles: string[] = []
     for (const { title, run } of aggregateContract(aggregate, { values: [1, 2, 3, 4] })) {
@@ -70,17 +91,41 @@ describe('the contract', () => {
   }
 
   it('finds nothing in a right one', async () => expect(await caught(broken({}))).toEqual([]))
-  it('catches an order', async () => expect(await caught(broken({ add: (_: unknown, v: number) => v, merge: (_: unknown, b: unknown) => b }))).not.toEqual([]))
+  it('catches an order', async () =>
+    expect(
+      await caught(broken({ add: (_: unknown, v: number) => v, merge: (_: unknown, b: unknown) => b })),
+    ).not.toEqual([]))
   it('catches what JSON loses', async () => {
-    const dates = broken({ init: () => new Date(0), add: (a: unknown, v: number) => new Date(Number(a) + v), merge: (a: unknown, b: unknown) => new Date(Number(a) + Number(b)), finish: (a: unknown) => (a as Date).getTime() })
-    expect(await caught(dates)).toContain('broken: an accumulator that went through its JSON text gives the same result')
+    const dates = broken({
+      init: () => new Date(0),
+      add: (a: unknown, v: number) => new Date(Number(a) + v),
+      merge: (a: unknown, b: unknown) => new Date(Number(a) + Number(b)),
+      finish: (a: unknown) => (a as Date).getTime(),
+    })
+    expect(await caught(dates)).toContain(
+      'broken: an accumulator that went through its JSON text gives the same result',
+    )
   })
   it('catches a merge that keeps its right argument', async () => {
-    const sharing = broken({ init: () => [] as number[], add: (a: unknown, v: number) => { (a as number[]).push(v); return a }, merge: (a: unknown, b: unknown) => ((a as number[]).length === 0 ? b : [...(a as number[]), ...(b as number[])]), finish: (a: unknown) => [...(a as number[])].sort() })
-    expect(await caught(sharing)).toEqual(['broken: merge leaves the right accumulator alone, and shares nothing with it'])
+    const sharing = broken({
+      init: () => [] as number[],
+      add: (a: unknown, v: number) => {
+        ;(a as number[]).push(v)
+        return a
+      },
+      merge: (a: unknown, b: unknown) => ((a as number[]).length === 0 ? b : [...(a as number[]), ...(b as number[])]),
+      finish: (a: unknown) => [...(a as number[])].sort(),
+    })
+    expect(await caught(sharing)).toEqual([
+      'broken: merge leaves the right accumulator alone, and shares nothing with it',
+    ])
   })
   it('catches a mean that is no aggregate', async () => {
-    const means = broken({ init: () => null, add: (a: unknown, v: number) => (a === null ? v : ((a as number) + v) / 2), merge: (a: unknown, b: unknown) => (a === null ? b : b === null ? a : ((a as number) + (b as number)) / 2) })
+    const means = broken({
+      init: () => null,
+      add: (a: unknown, v: number) => (a === null ? v : ((a as number) + v) / 2),
+      merge: (a: unknown, b: unknown) => (a === null ? b : b === null ? a : ((a as number) + (b as number)) / 2),
+    })
     expect(await caught(means)).not.toEqual([])
   })
 })

@@ -9,7 +9,8 @@ const CLICKSTREAM = join(ROOT, 'pipelines/clickstream.ts')
 const ACCESS = join(ROOT, 'pipelines/access-log.ts')
 const MILLRACE = join(ROOT, 'src/cli/millrace.ts')
 const CLICKS = '{"user_id":"b","action":"view"}\nnope\n{"user_id":"a","action":"buy"}\n'
-const ROWS = '{"user_id":"a","click_count":1,"last_action":"buy"}\n{"user_id":"b","click_count":1,"last_action":"view"}\n'
+const ROWS =
+  '{"user_id":"a","click_count":1,"last_action":"buy"}\n{"user_id":"b","click_count":1,"last_action":"view"}\n'
 
 describe('a pipeline module as a program', () => {
   it('runs with stdin and stdout, data only on stdout', async () => {
@@ -26,10 +27,18 @@ describe('a pipeline module as a program', () => {
   })
 
   it('writes tsv and tables', async () => {
-    const tsv = await program([CLICKSTREAM, '--from', '-', '--format', 'tsv', '--columns', 'click_count,user_id', '--quiet'], { input: CLICKS })
+    const tsv = await program(
+      [CLICKSTREAM, '--from', '-', '--format', 'tsv', '--columns', 'click_count,user_id', '--quiet'],
+      { input: CLICKS },
+    )
     expect(tsv.stdout).toBe('1\ta\n1\tb\n')
-    const table = await program([CLICKSTREAM, '--from', '-', '--format', 'table', '--sort', 'user_id', '--limit', '1', '--quiet'], { input: CLICKS })
-    expect(table.stdout).toBe('user_id  click_count  last_action\n───────  ───────────  ───────────\na                  1  buy\n… and 1 more rows\n')
+    const table = await program(
+      [CLICKSTREAM, '--from', '-', '--format', 'table', '--sort', 'user_id', '--limit', '1', '--quiet'],
+      { input: CLICKS },
+    )
+    expect(table.stdout).toBe(
+      'user_id  click_count  last_action\n───────  ───────────  ───────────\na                  1  buy\n… and 1 more rows\n',
+    )
   })
 
   it('reads globs, packed files and folders, and writes files', async () => {
@@ -46,12 +55,24 @@ describe('a pipeline module as a program', () => {
 
   it('keeps what it skipped with --dead-letter, by file, line, offset, reason and bytes', async () => {
     const folder = temporaryFolder()
-    writeFileSync(join(folder, 'in'), Buffer.concat([Buffer.from('{"user_id":"a","action":"b"}\r\n\r\nno\r\n'), Buffer.from([0x22, 0xff, 0x22, 0x0a]), Buffer.from('null\n[')]))
+    writeFileSync(
+      join(folder, 'in'),
+      Buffer.concat([
+        Buffer.from('{"user_id":"a","action":"b"}\r\n\r\nno\r\n'),
+        Buffer.from([0x22, 0xff, 0x22, 0x0a]),
+        Buffer.from('null\n['),
+      ]),
+    )
     const out = await program([CLICKSTREAM, '--from', 'in', '--dead-letter', 'bad.ndjson'], { cwd: folder })
     expect(out.stderr).toContain('skipped 3, kept in bad.ndjson; the first:')
     expect(out.stderr).toContain('1 parseJson: null texts: 1')
-    const letters = readFileSync(join(folder, 'bad.ndjson'), 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Record<string, unknown>)
-    expect(letters.map(({ file, line, offset, raw, raw_base64, code }) => [file, line, offset, raw, raw_base64, code])).toEqual([
+    const letters = readFileSync(join(folder, 'bad.ndjson'), 'utf8')
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(
+      letters.map(({ file, line, offset, raw, raw_base64, code }) => [file, line, offset, raw, raw_base64, code]),
+    ).toEqual([
       ['in', 3, 32, 'no', undefined, 'MLR_ERR_JSON'],
       ['in', 4, 36, undefined, 'Iv8i', 'MLR_ERR_LINE_UTF8'],
       ['in', 6, 45, '[', undefined, 'MLR_ERR_JSON'],
@@ -62,10 +83,14 @@ describe('a pipeline module as a program', () => {
   it('sends changed rows at ticks with --live, and ends on the same table', async () => {
     const child = start([CLICKSTREAM, '--from', '-', '--live', '--tick', '20ms', '--quiet'])
     const done = ended(child)
-    const seen = (text: string): Promise<void> => new Promise((resolve) => {
-      let all = ''
-      child.stdout.on('data', (chunk: Buffer) => { all += chunk; if (all.includes(text)) resolve() })
-    })
+    const seen = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        let all = ''
+        child.stdout.on('data', (chunk: Buffer) => {
+          all += chunk
+          if (all.includes(text)) resolve()
+        })
+      })
     const first = seen('"click_count":1')
     child.stdin.write('{"user_id":"a","action":"view"}\n')
     await first
@@ -73,13 +98,17 @@ describe('a pipeline module as a program', () => {
     child.stdin.write('{"user_id":"a","action":"buy"}\n')
     await second
     child.stdin.end()
-    expect((await done).stdout).toBe('{"user_id":"a","click_count":1,"last_action":"view"}\n{"user_id":"a","click_count":2,"last_action":"view"}\n')
+    expect((await done).stdout).toBe(
+      '{"user_id":"a","click_count":1,"last_action":"view"}\n{"user_id":"a","click_count":2,"last_action":"view"}\n',
+    )
   })
 })
 
 describe('millrace COMMAND MODULE', () => {
   it('does the same', async () => {
-    const out = await program([MILLRACE, 'run', 'pipelines/clickstream.ts', '--from', '-', '--quiet'], { input: CLICKS })
+    const out = await program([MILLRACE, 'run', 'pipelines/clickstream.ts', '--from', '-', '--quiet'], {
+      input: CLICKS,
+    })
     expect([out.code, out.stdout, out.stderr]).toEqual([0, ROWS, ''])
     const described = await program([MILLRACE, 'describe', 'pipelines/clickstream.ts'])
     expect(described.stdout).toBe((await program([CLICKSTREAM, 'describe'])).stdout)
@@ -113,7 +142,7 @@ describe('wrong usage is exit code 2, one line that says what', () => {
     [['--format', 'xml'], '--format is one of json, tsv, table, lines; got string "xml"'],
     [['--sort', 'a'], '--sort and --limit are for --format table'],
     [['--format', 'table', '--limit', '0'], '--limit takes a whole number of at least 1; got string "0"'],
-    [['--tick', 'soon'], "a duration is a number and ms, s, m, h or d, as '30s'; got string \"soon\""],
+    [['--tick', 'soon'], 'a duration is a number and ms, s, m, h or d, as \'30s\'; got string "soon"'],
     [['--from', 'kafka://u:p@h/t'], "kafka://u:***@h/t: this version has no ends for 'kafka:'"],
     [['--from', 'a', '--from', 'b'], "--from: 'file' is given twice"],
     [['batch'], 'batch needs --input PATH'],
@@ -125,18 +154,26 @@ describe('wrong usage is exit code 2, one line that says what', () => {
     const out = await program([CLICKSTREAM, ...args])
     expect(out.stderr).toContain(`error: `)
     expect(out.stderr).toContain(text)
-    expect(out.stderr.trim().split('\n').filter((line) => !line.startsWith('clickstream: ') && !line.startsWith('no checkpoints')).length).toBe(1)
+    expect(
+      out.stderr
+        .trim()
+        .split('\n')
+        .filter((line) => !line.startsWith('clickstream: ') && !line.startsWith('no checkpoints')).length,
+    ).toBe(1)
     expect([out.code, out.stdout]).toEqual([2, ''])
   })
 })
 
 describe('every command has --help, at most 80 columns wide', () => {
-  it.each([[], ['run'], ['describe'], ['map'], ['combine'], ['reduce'], ['batch'], ['verify']])('%s', async (...command) => {
-    const out = await program([CLICKSTREAM, ...command, '--help'])
-    expect(out.code).toBe(0)
-    for (const line of out.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
-    expect(out.stdout).toContain(command[0] === undefined ? 'Exit codes' : `${command[0]}: `)
-  })
+  it.each([[], ['run'], ['describe'], ['map'], ['combine'], ['reduce'], ['batch'], ['verify']])(
+    '%s',
+    async (...command) => {
+      const out = await program([CLICKSTREAM, ...command, '--help'])
+      expect(out.code).toBe(0)
+      for (const line of out.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
+      expect(out.stdout).toContain(command[0] === undefined ? 'Exit codes' : `${command[0]}: `)
+    },
+  )
 })
 
 describe('a run that fails is exit code 1, and says where and what', () => {
@@ -146,7 +183,10 @@ describe('a run that fails is exit code 1, and says where and what', () => {
     [['--from', '/dev/null', '--to', '/no/such/folder/x'], 'error: cannot write /no/such/folder/x: ENOENT'],
     [['--from', '/dev/null', '--to', '/tmp'], '/tmp is a folder'],
     [['batch', '--input', 'none'], 'error: there is no file or folder string "none"'],
-    [['batch', '--input', '/dev/null', '--output', '/no/such/folder/x'], 'error: cannot write /no/such/folder/x: ENOENT'],
+    [
+      ['batch', '--input', '/dev/null', '--output', '/no/such/folder/x'],
+      'error: cannot write /no/such/folder/x: ENOENT',
+    ],
   ])('%j', async (args, text) => {
     const out = await program([CLICKSTREAM, ...args])
     expect(out.stderr).toContain(text)
@@ -158,14 +198,22 @@ describe('a run that fails is exit code 1, and says where and what', () => {
     const clicks = join(temporaryFolder(), 'in')
     writeFileSync(clicks, CLICKS)
     const full = await shell(`node ${CLICKSTREAM} --quiet --from ${clicks} > /dev/full`)
-    expect([full.code, full.stderr]).toEqual([1, 'error: cannot write to standard output: ENOSPC: no space left on device, write (MLR_ERR_OUTPUT_WRITE)\n'])
+    expect([full.code, full.stderr]).toEqual([
+      1,
+      'error: cannot write to standard output: ENOSPC: no space left on device, write (MLR_ERR_OUTPUT_WRITE)\n',
+    ])
     const file = await program([CLICKSTREAM, '--quiet', '--from', clicks, '--to', '/dev/full'])
-    expect([file.code, file.stderr]).toEqual([1, 'error: cannot write /dev/full: ENOSPC: no space left on device, write (MLR_ERR_OUTPUT_WRITE)\n'])
+    expect([file.code, file.stderr]).toEqual([
+      1,
+      'error: cannot write /dev/full: ENOSPC: no space left on device, write (MLR_ERR_OUTPUT_WRITE)\n',
+    ])
     const letters = await program([CLICKSTREAM, '--quiet', '--from', clicks, '--dead-letter', '/dev/full'])
     expect([letters.code, letters.stdout]).toEqual([1, expect.any(String)])
     expect(letters.stderr).toContain('cannot write /dev/full: ENOSPC')
     for (const role of ['map', 'reduce']) {
-      const out = await shell(`node ${CLICKSTREAM} map < ${clicks} 2>/dev/null | LC_ALL=C sort | if [ ${role} = map ]; then cat >/dev/null; node ${CLICKSTREAM} map < ${clicks}; else node ${CLICKSTREAM} reduce; fi > /dev/full`)
+      const out = await shell(
+        `node ${CLICKSTREAM} map < ${clicks} 2>/dev/null | LC_ALL=C sort | if [ ${role} = map ]; then cat >/dev/null; node ${CLICKSTREAM} map < ${clicks}; else node ${CLICKSTREAM} reduce; fi > /dev/full`,
+      )
       expect(out.stderr, role).toContain('cannot write to standard output: ENOSPC')
       expect(out.code, role).toBe(1)
     }
@@ -177,7 +225,9 @@ describe('a run that fails is exit code 1, and says where and what', () => {
     writeFileSync(join(folder, 'in'), 'a\nb\n')
     const out = await program([module, '--from', join(folder, 'in')])
     expect(out.code).toBe(1)
-    expect(out.stderr).toContain(`error: broken › 1 map(lengthOf): Cannot read properties of undefined (reading 'length') (value: string "b") [${join(folder, 'in')}:2] (MLR_ERR_OPERATOR)\n  in test/cli/broken-pipeline.ts:`)
+    expect(out.stderr).toContain(
+      `error: broken › 1 map(lengthOf): Cannot read properties of undefined (reading 'length') (value: string "b") [${join(folder, 'in')}:2] (MLR_ERR_OPERATOR)\n  in test/cli/broken-pipeline.ts:`,
+    )
     const batch = await program([module, 'batch', '--input', join(folder, 'in')])
     expect(batch.code).toBe(1)
     expect(batch.stderr).toContain('error: the mapper ended with code 1: error: broken › 1 map(lengthOf)')
@@ -185,7 +235,10 @@ describe('a run that fails is exit code 1, and says where and what', () => {
 
   it('a reducer that is given what no mapper wrote', async () => {
     const out = await program([CLICKSTREAM, 'reduce'], { input: 'no tab\n' })
-    expect([out.code, out.stderr]).toEqual([1, 'error: line 1 of the input is not key TAB accumulator: no tab — it must be what map or combine wrote (MLR_ERR_WIRE)\n'])
+    expect([out.code, out.stderr]).toEqual([
+      1,
+      'error: line 1 of the input is not key TAB accumulator: no tab — it must be what map or combine wrote (MLR_ERR_WIRE)\n',
+    ])
     const acc = await program([CLICKSTREAM, 'reduce'], { input: '"a"\t{\n' })
     expect(acc.stderr).toContain('line 1 of the input has no accumulator of fields(')
   })
@@ -213,9 +266,19 @@ describe('a disk that fills', () => {
     if (mounted === undefined) return skip('a tmpfs can’t be mounted here')
     const folder = mounted
     const out = await program([CLICKSTREAM, '--quiet', '--from', 'clicks:?count=20000', '--to', join(folder, 'out')])
-    expect([out.code, out.stderr]).toEqual([1, `error: cannot write ${join(folder, 'out')}: ENOSPC: no space left on device, write (MLR_ERR_OUTPUT_WRITE)\n`])
+    expect([out.code, out.stderr]).toEqual([
+      1,
+      `error: cannot write ${join(folder, 'out')}: ENOSPC: no space left on device, write (MLR_ERR_OUTPUT_WRITE)\n`,
+    ])
     expect(readdirSync(folder)).toEqual([])
-    const packed = await program([CLICKSTREAM, '--quiet', '--from', 'clicks:?count=40000&users=1000000', '--to', join(folder, 'out.gz')])
+    const packed = await program([
+      CLICKSTREAM,
+      '--quiet',
+      '--from',
+      'clicks:?count=40000&users=1000000',
+      '--to',
+      join(folder, 'out.gz'),
+    ])
     expect([packed.code, packed.stderr]).toEqual([1, expect.stringContaining('ENOSPC')])
     expect(readdirSync(folder)).toEqual([])
   })
@@ -223,7 +286,9 @@ describe('a disk that fills', () => {
   it('under the parts of a batch: a clear error, and no output', async ({ skip }) => {
     if (mounted === undefined) return skip('a tmpfs can’t be mounted here')
     const input = join(temporaryFolder(), 'in')
-    const made = await shell(`node -e "for (let i = 0; i < 4000; i++) console.log(JSON.stringify({ user_id: 'user-' + i, action: 'view' }))" > ${input}`)
+    const made = await shell(
+      `node -e "for (let i = 0; i < 4000; i++) console.log(JSON.stringify({ user_id: 'user-' + i, action: 'view' }))" > ${input}`,
+    )
     expect(made.code).toBe(0)
     const out = await program([CLICKSTREAM, 'batch', '--quiet', '--input', input, '--output', join(mounted, 'out')])
     expect(out.code).toBe(1)
@@ -234,7 +299,9 @@ describe('a disk that fills', () => {
 
 describe('a reader that leaves', () => {
   it('ends the run quietly, with exit code 0', async () => {
-    const out = await shell(`set -o pipefail; zcat data/apache_access.log.gz | node ${ACCESS} run --from - --to - --quiet | head -1`)
+    const out = await shell(
+      `set -o pipefail; zcat data/apache_access.log.gz | node ${ACCESS} run --from - --to - --quiet | head -1`,
+    )
     expect(out.stdout).toBe('{"visitor":"1.22.35.226","hits":6,"bytes":80283,"last_page":"/reset.css"}\n')
     expect(out.stderr).toBe('')
     const endless = await shell(`set -o pipefail; node test/cli/echo-pipeline.ts --from clicks: --quiet | head -2`)
@@ -253,7 +320,13 @@ describe('signals', () => {
     expect(out.stderr).toContain(`${signal}: finishing what was read; once more to exit at once`)
     expect(out.stderr).toContain('stopped before its input had ended: the result covers only what was read')
     // The last version of each row adds up to what was read.
-    const last = new Map(out.stdout.split('\n').slice(0, -1).map((line) => JSON.parse(line) as { user_id: string; click_count: number }).map((row) => [row.user_id, row.click_count]))
+    const last = new Map(
+      out.stdout
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as { user_id: string; click_count: number })
+        .map((row) => [row.user_id, row.click_count]),
+    )
     const read = Number(/read ([\d,]+) records/.exec(out.stderr)?.[1]?.replaceAll(',', ''))
     expect([...last.values()].reduce((a, b) => a + b, 0)).toBe(read)
   })
@@ -271,9 +344,17 @@ describe('signals', () => {
   it('a second one exits at once', async () => {
     const child = start([join(ROOT, 'test/cli/stuck-pipeline.ts')])
     const done = ended(child)
-    await new Promise<void>((resolve) => child.stderr.on('data', (chunk: Buffer) => { if (chunk.includes('stuck now')) resolve() }))
+    await new Promise<void>((resolve) =>
+      child.stderr.on('data', (chunk: Buffer) => {
+        if (chunk.includes('stuck now')) resolve()
+      }),
+    )
     child.kill('SIGINT')
-    await new Promise<void>((resolve) => child.stderr.on('data', (chunk: Buffer) => { if (chunk.includes('once more')) resolve() }))
+    await new Promise<void>((resolve) =>
+      child.stderr.on('data', (chunk: Buffer) => {
+        if (chunk.includes('once more')) resolve()
+      }),
+    )
     child.kill('SIGINT')
     expect((await done).code).toBe(130)
   })
@@ -283,7 +364,9 @@ describe('large and deep input', () => {
   it('a 100 MB line is skipped and counted in little memory, and its neighbours are read', async () => {
     const long = `(echo '{"user_id":"a","action":"x"}'; head -c 104857600 /dev/zero | tr '\\0' x; echo; printf '{"user_id":"b","action":"y"}')`
     const out = await shell(`${long} | node --max-old-space-size=64 ${CLICKSTREAM} --from -`)
-    expect(out.stdout).toBe('{"user_id":"a","click_count":1,"last_action":"x"}\n{"user_id":"b","click_count":1,"last_action":"y"}\n')
+    expect(out.stdout).toBe(
+      '{"user_id":"a","click_count":1,"last_action":"x"}\n{"user_id":"b","click_count":1,"last_action":"y"}\n',
+    )
     expect(out.stderr).toContain('stdin:2  parseJson: the line has 104857600 bytes, more than maxLineBytes (16777216)')
   })
 

@@ -7,4 +7,12 @@ const stuck = mapAsync((n: number) => {
   return new Promise<number>(() => n)
 })
 
-if (import.meta.main) await run(pipeline('stuck', from(memory([1])).pipe(stuck).to(stdout())))
+if (import.meta.main)
+  await run(
+    pipeline(
+      'stuck',
+      from(memory([1]))
+        .pipe(stuck)
+        .to(stdout()),
+    ),
+  )

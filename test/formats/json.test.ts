@@ -33,7 +33,30 @@ describe('many lines at once', () => {
   })
 
   it('give exactly what one by one gives, or nothing, whatever stands next to each other', () => {
-    const pieces = ['{"a":1}', '{', '}', '[', ']', '{}', ',', '"', '\n', '\r', '\r\n', ' ', ':', '1', '"a"', '{"a":"x}', '}\n{', '"a":{', 'null', '\\"', '{"b":[', '{"__proto__":{}}']
+    const pieces = [
+      '{"a":1}',
+      '{',
+      '}',
+      '[',
+      ']',
+      '{}',
+      ',',
+      '"',
+      '\n',
+      '\r',
+      '\r\n',
+      ' ',
+      ':',
+      '1',
+      '"a"',
+      '{"a":"x}',
+      '}\n{',
+      '"a":{',
+      'null',
+      '\\"',
+      '{"b":[',
+      '{"__proto__":{}}',
+    ]
     let bulk = 0
     for (let seed = 0; seed < 100_000; seed++) {
       const random = new Random(seed)
@@ -51,8 +74,12 @@ describe('one text', () => {
   it('is refused with a code where it is not JSON, not UTF-8 or too deep', () => {
     expect(() => parseJsonText('{"a":', 10)).toThrow(expect.objectContaining({ code: 'MLR_ERR_JSON' }))
     expect(() => parseJsonText('1 2', 10)).toThrow(expect.objectContaining({ code: 'MLR_ERR_JSON' }))
-    expect(() => parseJsonText(Buffer.from([0x22, 0xff, 0x22]), 10)).toThrow(expect.objectContaining({ code: 'MLR_ERR_LINE_UTF8' }))
-    expect(() => parseJsonText('['.repeat(100_000) + ']'.repeat(100_000), 1000)).toThrow(expect.objectContaining({ code: 'MLR_ERR_JSON_TOO_DEEP' }))
+    expect(() => parseJsonText(Buffer.from([0x22, 0xff, 0x22]), 10)).toThrow(
+      expect.objectContaining({ code: 'MLR_ERR_LINE_UTF8' }),
+    )
+    expect(() => parseJsonText('['.repeat(100_000) + ']'.repeat(100_000), 1000)).toThrow(
+      expect.objectContaining({ code: 'MLR_ERR_JSON_TOO_DEEP' }),
+    )
     expect(parseJsonText('['.repeat(1000) + ']'.repeat(1000), 1000)).toBeDefined()
   })
 

@@ -3,7 +3,10 @@ import { expect, it } from 'vitest'
 import { openFormat } from '../../src/formats/format.ts'
 import { formatTsvLine } from '../../src/formats/tsv.ts'
 
-const table = (rows: readonly unknown[], options: { sort?: string; limit?: number; columns?: string[] } = {}): string => {
+const table = (
+  rows: readonly unknown[],
+  options: { sort?: string; limit?: number; columns?: string[] } = {},
+): string => {
   const writer = openFormat({ format: 'table', ...options })
   return rows.map((row) => writer.value(row)).join('') + writer.end()
 }
@@ -31,7 +34,12 @@ it('json refuses what has no JSON text', () => {
 
 it('lines writes texts as they are, with one LF', () => {
   const lines = openFormat({ format: 'lines' })
-  expect([lines.value('a'), lines.value('b\n'), lines.value(Buffer.from('é')), lines.value({ a: 1 })]).toEqual(['a\n', 'b\n', 'é\n', '{"a":1}\n'])
+  expect([lines.value('a'), lines.value('b\n'), lines.value(Buffer.from('é')), lines.value({ a: 1 })]).toEqual([
+    'a\n',
+    'b\n',
+    'é\n',
+    '{"a":1}\n',
+  ])
 })
 
 it('a table is at most 80 columns wide, whatever is in it', () => {
@@ -47,6 +55,8 @@ it('a table is at most 80 columns wide, whatever is in it', () => {
 
 it('a table shows the first rows by a column, and says how many more there are', () => {
   const rows = Array.from({ length: 30 }, (_, i) => ({ page: `/${i}`, hits: (i * 7) % 30 }))
-  expect(table(rows, { sort: 'hits', limit: 3 })).toBe('page  hits\n────  ────\n/17     29\n/4      28\n/21     27\n… and 27 more rows\n')
+  expect(table(rows, { sort: 'hits', limit: 3 })).toBe(
+    'page  hits\n────  ────\n/17     29\n/4      28\n/21     27\n… and 27 more rows\n',
+  )
   expect(table([], {})).toBe('(no rows)\n')
 })

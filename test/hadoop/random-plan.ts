@@ -1,5 +1,33 @@
 import {
-  type Aggregate, aggregate, collect, count, countDistinct, earliest, fields, filter, flatMap, from, keyBy, latest, map, max, maxBy, mean, minBy, operator, parseJson, pipeline, type Pipeline, run, stdin, stdout, type Stream, sum, tap, top, union,
+  type Aggregate,
+  aggregate,
+  collect,
+  count,
+  countDistinct,
+  earliest,
+  fields,
+  filter,
+  flatMap,
+  from,
+  keyBy,
+  latest,
+  map,
+  max,
+  maxBy,
+  mean,
+  minBy,
+  operator,
+  type Pipeline,
+  parseJson,
+  pipeline,
+  run,
+  type Stream,
+  stdin,
+  stdout,
+  sum,
+  tap,
+  top,
+  union,
 } from 'millrace'
 import { Random } from 'millrace/testing'
 import { isClick, timeOf } from '../../pipelines/click.ts'
@@ -17,9 +45,17 @@ export function randomPlan(seed: number): Pipeline {
   let events: Stream<Event> = from(stdin())
     .pipe(parseJson())
     .pipe(filter(isClick))
-    .pipe(map((click) => ({ user: click.user_id, action: click.action, n: finite((click as { n?: unknown }).n), time: timeOf(click) })))
+    .pipe(
+      map((click) => ({
+        user: click.user_id,
+        action: click.action,
+        n: finite((click as { n?: unknown }).n),
+        time: timeOf(click),
+      })),
+    )
   for (let steps = random.below(4); steps > 0; steps--) events = events.pipe(random.pick(STEPS)())
-  if (random.chance(0.3)) events = union(events.pipe(filter((event) => event.n < 50)), events.pipe(filter((event) => event.n >= 20)))
+  if (random.chance(0.3))
+    events = union(events.pipe(filter((event) => event.n < 50)), events.pipe(filter((event) => event.n >= 20)))
   const format = random.pick([{ format: 'json' }, { format: 'tsv' }] as const)
   if (random.chance(0.1)) return pipeline('random', events.to(stdout(format)))
   const keyed = random.pick(KEYS)(events)
@@ -29,16 +65,20 @@ export function randomPlan(seed: number): Pipeline {
     const again = random.pick<Stream<{ key: string; value: Row }>>([
       table.pipe(keyBy((row) => JSON.stringify(row.value).length % 4)),
       table.pipe(keyBy((row) => typeof row.key === 'object')),
-      table.pipe(map((row) => ({ ...row, wide: JSON.stringify(row.key).length }))).pipe(keyBy((row) => [row.wide % 3, 'x'])),
+      table
+        .pipe(map((row) => ({ ...row, wide: JSON.stringify(row.key).length })))
+        .pipe(keyBy((row) => [row.wide % 3, 'x'])),
     ] as never)
     const second: Stream<Row> = random.pick([
-      () => again.pipe(aggregate(fields({ rows: count(), best: top(2, (row: Row) => JSON.stringify(row.key).length) }))),
+      () =>
+        again.pipe(aggregate(fields({ rows: count(), best: top(2, (row: Row) => JSON.stringify(row.key).length) }))),
       () => again.pipe(aggregate(collect((row: Row) => row.key, { limit: 5 }))),
       () => again.pipe(aggregate(countDistinct((row: Row) => row.value))),
     ])()
     table = second
   }
-  if (random.chance(0.3)) return pipeline('random', table.pipe(flatMap((row) => [row, { key: row.key, value: 'again' }])).to(stdout(format)))
+  if (random.chance(0.3))
+    return pipeline('random', table.pipe(flatMap((row) => [row, { key: row.key, value: 'again' }])).to(stdout(format)))
   return pipeline('random', table.to(stdout(format)))
 }
 
@@ -54,7 +94,15 @@ const STEPS = [
   () => filter((event: Event) => event.user.length !== 1),
   () => flatMap((event: Event) => (event.n % 2 === 0 ? [event, { ...event, user: `${event.user}'` }] : [event])),
   () => tap<Event>(() => {}),
-  () => operator<Event, Event>({ name: 'own', open: (emit) => ({ process: (event) => { if (event.n !== 7) emit(event) } }) }),
+  () =>
+    operator<Event, Event>({
+      name: 'own',
+      open: (emit) => ({
+        process: (event) => {
+          if (event.n !== 7) emit(event)
+        },
+      }),
+    }),
 ]
 
 const KEYS = [

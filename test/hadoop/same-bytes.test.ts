@@ -2,9 +2,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
-import { describe, expect, it } from 'vitest'
 import { execute, file, type Pipeline, type Sink } from 'millrace'
 import { Random } from 'millrace/testing'
+import { describe, expect, it } from 'vitest'
 import { accessLog } from '../../pipelines/access-log.ts'
 import { clickstream } from '../../pipelines/clickstream.ts'
 import { topPages } from '../../pipelines/top-pages.ts'
@@ -14,8 +14,8 @@ import { keyText } from '../../src/core/key.ts'
 import { lineOf } from '../../src/formats/format.ts'
 import { frameLines } from '../../src/formats/lines.ts'
 import { combineRole, mapRole, reduceRole } from '../../src/hadoop/roles.ts'
-import { cutsOf } from '../../src/plan/plan.ts'
 import { verifyFlow } from '../../src/hadoop/verify.ts'
+import { cutsOf } from '../../src/plan/plan.ts'
 import { program, ROOT, shell, temporaryFolder } from '../support/program.ts'
 import { hostileInput } from './hostile-input.ts'
 import { randomPlan } from './random-plan.ts'
@@ -28,13 +28,15 @@ async function streamed(pipe: Pipeline, path: string): Promise<string> {
   let text = ''
   const sink: Sink<unknown> = {
     sink: {
-      kind: 'text', label: 'text',
+      kind: 'text',
+      label: 'text',
       open: async () => ({
         write: (output) => {
           if (output.kind === 'events') for (const value of output.values) text += line(value)
           else for (const { key, value } of output.changes) text += `${keyText(key)}\t${line(value)}`
         },
-        close: async () => {}, abort: async () => {},
+        close: async () => {},
+        abort: async () => {},
       }),
     },
   }
@@ -56,18 +58,32 @@ async function play(role: Runner, pipe: Pipeline, step: number, input: Buffer, w
 }
 
 const linesOf = (bytes: Buffer): string[] => bytes.toString().split('\n').slice(0, -1)
-const sorted = (lines: readonly string[]): Buffer => Buffer.from(lines.toSorted(compareBytes).map((line) => `${line}\n`).join(''))
+const sorted = (lines: readonly string[]): Buffer =>
+  Buffer.from(
+    lines
+      .toSorted(compareBytes)
+      .map((line) => `${line}\n`)
+      .join(''),
+  )
 
 /** The job with other cuts: splits at line ends by chance, keys spread over reducers, combiners run so many times. */
-async function job(pipe: Pipeline, input: Buffer, random: Random, shape: { splits: number; reducers: number; combine: number }): Promise<string> {
+async function job(
+  pipe: Pipeline,
+  input: Buffer,
+  random: Random,
+  shape: { splits: number; reducers: number; combine: number },
+): Promise<string> {
   const { plan } = pipe
   const steps = cutsOf(plan, plan.flows[0]!).length
   const ends = [...input.entries()].filter(([, byte]) => byte === 10).map(([at]) => at + 1)
-  const cuts = Array.from({ length: shape.splits - 1 }, () => (ends.length === 0 ? 0 : random.pick(ends))).sort((a, b) => a - b)
+  const cuts = Array.from({ length: shape.splits - 1 }, () => (ends.length === 0 ? 0 : random.pick(ends))).sort(
+    (a, b) => a - b,
+  )
   const splits = [0, ...cuts].map((start, i) => input.subarray(start, cuts[i] ?? input.length))
   let mapped = await Promise.all(splits.map((split) => play(mapRole, pipe, 1, split)))
   if (steps === 0) return Buffer.concat(mapped).toString()
-  for (let pass = 0; pass < shape.combine; pass++) mapped = await Promise.all(mapped.map((output) => play(combineRole, pipe, 1, sorted(linesOf(output)))))
+  for (let pass = 0; pass < shape.combine; pass++)
+    mapped = await Promise.all(mapped.map((output) => play(combineRole, pipe, 1, sorted(linesOf(output)))))
   let parts = mapped
   for (let step = 1; step <= steps; step++) {
     const shares: string[][] = Array.from({ length: shape.reducers }, () => [])
@@ -77,7 +93,9 @@ async function job(pipe: Pipeline, input: Buffer, random: Random, shape: { split
       if (!at.has(key)) at.set(key, random.below(shape.reducers))
       shares[at.get(key)!]!.push(line)
     }
-    parts = await Promise.all(shares.map((share) => play(reduceRole, pipe, step, sorted(random.shuffle(share)), step === steps)))
+    parts = await Promise.all(
+      shares.map((share) => play(reduceRole, pipe, step, sorted(random.shuffle(share)), step === steps)),
+    )
   }
   // Merged by key; rows of one key come from one reducer and keep their order.
   const rows = parts.flatMap(linesOf).map((line, i) => ({ key: line.slice(0, line.indexOf('\t')), line, i }))
@@ -97,7 +115,10 @@ describe('the stream and the MapReduce job give the same bytes', () => {
       const stream = await streamed(pipe, path)
       for (let i = 0; i < 3; i++) {
         const shape = { splits: 1 + random.below(7), reducers: 1 + random.below(5), combine: random.below(3) }
-        expect(await job(pipe, input, random, shape), `seed ${seed}, ${JSON.stringify(shape)}\n${pipe.describe()}`).toBe(stream)
+        expect(
+          await job(pipe, input, random, shape),
+          `seed ${seed}, ${JSON.stringify(shape)}\n${pipe.describe()}`,
+        ).toBe(stream)
       }
     }
   })
@@ -114,7 +135,12 @@ describe('the stream and the MapReduce job give the same bytes', () => {
       ['top-pages', topPages, log, { splits: 2, reducers: 3, combine: 1 }],
     ] as const) {
       const verdicts = await verifyFlow(
-        { plan: pipe.plan, flow: pipe.plan.flows[0]!, inputs: new Map([['file', input]]), reenter: (command) => [join(ROOT, `pipelines/${module}.ts`), command] },
+        {
+          plan: pipe.plan,
+          flow: pipe.plan.flows[0]!,
+          inputs: new Map([['file', input]]),
+          reenter: (command) => [join(ROOT, `pipelines/${module}.ts`), command],
+        },
         [shape],
       )
       expect(verdicts[0]!.difference, module).toBeUndefined()
@@ -127,7 +153,21 @@ describe('the stream and the MapReduce job give the same bytes', () => {
     const path = join(folder, 'input')
     for (const seed of [3, 14, 15, 92]) {
       writeFileSync(path, hostileInput(seed, 500))
-      const out = await program([join(ROOT, 'test/hadoop/random-plan.ts'), 'verify', '--input', path, '--splits', '3', '--reducers', '3', '--combine', '1'], { env: { PLAN_SEED: String(seed) } })
+      const out = await program(
+        [
+          join(ROOT, 'test/hadoop/random-plan.ts'),
+          'verify',
+          '--input',
+          path,
+          '--splits',
+          '3',
+          '--reducers',
+          '3',
+          '--combine',
+          '1',
+        ],
+        { env: { PLAN_SEED: String(seed) } },
+      )
       expect(out.stdout, out.stderr).toContain('same bytes as the batch engine: yes')
       expect(out.code).toBe(0)
     }
@@ -137,7 +177,10 @@ describe('the stream and the MapReduce job give the same bytes', () => {
     const folder = temporaryFolder()
     writeFileSync(join(folder, 'in'), hostileInput(9, 2000))
     const module = join(ROOT, 'pipelines/user-actions.ts')
-    const piped = await shell(`node ${module} map < in 2>/dev/null | LC_ALL=C sort | node ${module} combine | LC_ALL=C sort | node ${module} reduce`, { cwd: folder })
+    const piped = await shell(
+      `node ${module} map < in 2>/dev/null | LC_ALL=C sort | node ${module} combine | LC_ALL=C sort | node ${module} reduce`,
+      { cwd: folder },
+    )
     const run = await program([module, 'run', '--from', 'in', '--quiet'], { cwd: folder })
     expect(run.code).toBe(0)
     expect(piped.stdout).toBe(run.stdout)
@@ -146,7 +189,9 @@ describe('the stream and the MapReduce job give the same bytes', () => {
 
   it('through a shell pipe, over two aggregates', async () => {
     const module = join(ROOT, 'pipelines/top-pages.ts')
-    const piped = await shell(`zcat data/apache_access.log.gz | node ${module} map 2>/dev/null | LC_ALL=C sort | node ${module} reduce | LC_ALL=C sort | node ${module} reduce --step 2`)
+    const piped = await shell(
+      `zcat data/apache_access.log.gz | node ${module} map 2>/dev/null | LC_ALL=C sort | node ${module} reduce | LC_ALL=C sort | node ${module} reduce --step 2`,
+    )
     const run = await program([module, '--quiet'])
     expect(piped.stdout).toBe(run.stdout)
   })
@@ -159,14 +204,23 @@ describe('batch', () => {
     const folder = temporaryFolder()
     writeFileSync(join(folder, 'in'), hostileInput(1, 1000))
     writeFileSync(join(folder, 'in2.gz'), gzipSync(hostileInput(2, 1000)))
-    const made = await program([module, 'batch', '--input', 'in*', '--output', 'out', '--reducers', '3'], { cwd: folder })
+    const made = await program([module, 'batch', '--input', 'in*', '--output', 'out', '--reducers', '3'], {
+      cwd: folder,
+    })
     expect(made.stderr).toMatch(/read [\d,]+ records, skipped [\d,]+, 3 parts/)
     expect(readdirSync(join(folder, 'out')).sort()).toEqual(['_SUCCESS', 'part-00000', 'part-00001', 'part-00002'])
     const merged = await program([module, 'batch', '--input', 'in*', '--quiet'], { cwd: folder })
-    const parts = [0, 1, 2].flatMap((i) => readFileSync(join(folder, `out/part-0000${i}`), 'utf8').split('\n').slice(0, -1))
+    const parts = [0, 1, 2].flatMap((i) =>
+      readFileSync(join(folder, `out/part-0000${i}`), 'utf8')
+        .split('\n')
+        .slice(0, -1),
+    )
     expect(parts.toSorted()).toEqual(merged.stdout.split('\n').slice(0, -1).toSorted())
     const again = await program([module, 'batch', '--input', 'in', '--output', 'out'], { cwd: folder })
-    expect([again.code, again.stderr]).toEqual([1, 'error: the output out exists — remove it or name another (MLR_ERR_OUTPUT_EXISTS)\n'])
+    expect([again.code, again.stderr]).toEqual([
+      1,
+      'error: the output out exists — remove it or name another (MLR_ERR_OUTPUT_EXISTS)\n',
+    ])
     writeFileSync(join(folder, 'cut.gz'), gzipSync('x'.repeat(1000)).subarray(0, 20))
     const failed = await program([module, 'batch', '--input', 'cut.gz', '--output', 'none'], { cwd: folder })
     expect(failed.code).toBe(1)
@@ -177,7 +231,13 @@ describe('batch', () => {
   it('cuts splits anywhere, and each line is in exactly one', async () => {
     const folder = temporaryFolder()
     const path = join(folder, 'in')
-    writeFileSync(path, Array.from({ length: 997 }, (_, i) => `{"user_id":"${'u'.repeat(1 + (i * 7919) % 300)}","action":"${i}"}\n`).join(''))
+    writeFileSync(
+      path,
+      Array.from(
+        { length: 997 },
+        (_, i) => `{"user_id":"${'u'.repeat(1 + ((i * 7919) % 300))}","action":"${i}"}\n`,
+      ).join(''),
+    )
     const whole = await program([module, '--quiet', '--from', path])
     for (const splits of ['1', '2', '5', '13']) {
       const out = await program([module, 'batch', '--quiet', '--input', path, '--splits', splits])
@@ -188,10 +248,15 @@ describe('batch', () => {
 
 it('verify names the first difference of an aggregate that depends on the order', async () => {
   const folder = temporaryFolder()
-  writeFileSync(join(folder, 'in'), Array.from({ length: 400 }, (_, i) => `{"user_id":"u${i % 9}","action":"a${i}"}\n`).join(''))
+  writeFileSync(
+    join(folder, 'in'),
+    Array.from({ length: 400 }, (_, i) => `{"user_id":"u${i % 9}","action":"a${i}"}\n`).join(''),
+  )
   const out = await program([join(ROOT, 'test/hadoop/wrong-plan.ts'), 'verify', '--input', join(folder, 'in')])
   expect(out.code).toBe(1)
   expect(out.stdout).toContain('same bytes as the batch engine: NO')
-  expect(out.stdout).toMatch(/first difference: row 1, key "u0"\n {2}stream: \{"key":"u0","value":"(a\d+)+"\}\n {2}batch: {2}\{"key":"u0","value":"(a\d+)+\|/)
+  expect(out.stdout).toMatch(
+    /first difference: row 1, key "u0"\n {2}stream: \{"key":"u0","value":"(a\d+)+"\}\n {2}batch: {2}\{"key":"u0","value":"(a\d+)+\|/,
+  )
   expect(out.stderr).toContain('MLR_ERR_DIFFERENT')
 })

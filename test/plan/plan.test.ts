@@ -1,6 +1,24 @@
 import { Readable } from 'node:stream'
+import {
+  aggregate,
+  count,
+  filter,
+  flatMap,
+  from,
+  keyBy,
+  map,
+  mapAsync,
+  memory,
+  type Operator,
+  operator,
+  parseJson,
+  pipeline,
+  stdin,
+  stdout,
+  top,
+  union,
+} from 'millrace'
 import { describe, expect, it } from 'vitest'
-import { aggregate, count, filter, flatMap, from, keyBy, map, mapAsync, memory, type Operator, operator, parseJson, pipeline, stdin, stdout, top, union } from 'millrace'
 import { topPages } from '../../pipelines/top-pages.ts'
 import { describeInLine, describeMermaid } from '../../src/plan/describe.ts'
 
@@ -30,9 +48,16 @@ engines
   })
 
   it('shows branches, unions, boundaries and side outputs', () => {
-    const splitting = operator<number, number>({ name: 'splitting', open: (emit, context) => ({ process: (n) => (n > 0 ? emit(n) : context.side('negative', n)) }) })
+    const splitting = operator<number, number>({
+      name: 'splitting',
+      open: (emit, context) => ({ process: (n) => (n > 0 ? emit(n) : context.side('negative', n)) }),
+    })
     const split = union(numbers(), from(memory([4]), { name: 'more' })).pipe(splitting)
-    const plan = pipeline('tree', split.pipe(mapAsync(async (n) => n)).to(stdout(), { name: 'good' }), split.side<number>('negative').to(stdout({ format: 'tsv' }), { name: 'bad' }))
+    const plan = pipeline(
+      'tree',
+      split.pipe(mapAsync(async (n) => n)).to(stdout(), { name: 'good' }),
+      split.side<number>('negative').to(stdout({ format: 'tsv' }), { name: 'bad' }),
+    )
     expect(plan.describe()).toBe(`tree
 
 source memory: memory (3 values)
@@ -56,7 +81,9 @@ engines
   stream  bad: one process, fused; straight through
   hadoop  bad: one job, mappers only (1)
 `)
-    expect(describeInLine(plan.plan)).toBe('memory + more → splitting → mapAsync → good; memory + more → splitting → bad')
+    expect(describeInLine(plan.plan)).toBe(
+      'memory + more → splitting → mapAsync → good; memory + more → splitting → bad',
+    )
     expect(describeMermaid(plan.plan)).toContain('op0 -.->|negative| flow1')
   })
 })
@@ -74,12 +101,16 @@ describe('a plan that is wrong', () => {
   const untyped = <In, Out>(given: unknown): Operator<In, Out> => given as Operator<In, Out>
 
   it('is told about all at once', () => {
-    const table = numbers().pipe(keyBy((n) => n)).pipe(aggregate(count()))
+    const table = numbers()
+      .pipe(keyBy((n) => n))
+      .pipe(aggregate(count()))
     expect(
       message(() =>
         pipeline(
           'wrong',
-          numbers().pipe(untyped<number, number>(aggregate(count()))).to(stdout()),
+          numbers()
+            .pipe(untyped<number, number>(aggregate(count())))
+            .to(stdout()),
           union(table, table).to(stdout(), { name: 'x' }),
           table.pipe(mapAsync(async (row) => row)).to(stdout(), { name: 'x' }),
         ),
@@ -96,7 +127,10 @@ describe('a plan that is wrong', () => {
     [() => pipeline('x', numbers() as never), 'end the stream in a sink: .to(stdout())'],
     [() => (pipeline as (name: string) => unknown)('x'), 'has no flow'],
     [() => numbers().pipe((() => 1) as never), 'pipe takes an operator, such as map(…); got function'],
-    [() => numbers().pipe(filter((n: number) => n > 1).pipe(map((n: number) => n)) as never), 'was piped as a plain Node stream'],
+    [
+      () => numbers().pipe(filter((n: number) => n > 1).pipe(map((n: number) => n)) as never),
+      'was piped as a plain Node stream',
+    ],
     [() => numbers().to(process.stdout as never), 'to takes a sink'],
     [() => from([1] as never), 'from takes a source'],
     [() => map(async (n: number) => n), 'map: the function is async, and inside a stage nothing waits — use mapAsync'],

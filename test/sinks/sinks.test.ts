@@ -2,12 +2,16 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFile
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { describe, expect, it } from 'vitest'
 import { execute, file, from, memory, pipeline } from 'millrace'
 import { sinkContract } from 'millrace/testing'
+import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/program.ts'
 
-const json = (text: string): unknown[] => text.split('\n').slice(0, -1).map((line) => JSON.parse(line) as unknown)
+const json = (text: string): unknown[] =>
+  text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as unknown)
 
 describe.each([
   ['a file', 'out.ndjson', (bytes: Buffer) => bytes],

@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { describe, expect, it } from 'vitest'
 import { clicks, execute, file, from, memory, pipeline, type Source, stdout } from 'millrace'
 import { sourceContract } from 'millrace/testing'
+import { describe, expect, it } from 'vitest'
 import { sourceOfUrl } from '../../src/ends.ts'
 import { intoArray } from '../support/into-array.ts'
 import { temporaryFolder } from '../support/program.ts'
@@ -37,7 +37,11 @@ const once = <T>(make: () => T): (() => T) => {
 describe.each([
   ['a file', (folder: string) => written(folder, 'in', BYTES)],
   ['a gzip file', (folder: string) => written(folder, 'in.gz', gzipSync(BYTES))],
-  ['a gzip file of several members', (folder: string) => written(folder, 'in.gz', Buffer.concat([gzipSync(BYTES.subarray(0, 1000)), gzipSync(BYTES.subarray(1000))]))],
+  [
+    'a gzip file of several members',
+    (folder: string) =>
+      written(folder, 'in.gz', Buffer.concat([gzipSync(BYTES.subarray(0, 1000)), gzipSync(BYTES.subarray(1000))])),
+  ],
   ['a zstd file', (folder: string) => written(folder, 'in.ZST', zstdCompressSync(BYTES))],
   ['a folder', parts],
   ['a glob', (folder: string) => `${parts(folder)}/part-*`],
@@ -47,7 +51,8 @@ describe.each([
     if (title.includes('opened again')) {
       it(title, async () => {
         const source = files(make)()
-        for (const again of sourceContract({ name, make: () => source, expected: LINES })) if (again.title === title) await again.run()
+        for (const again of sourceContract({ name, make: () => source, expected: LINES }))
+          if (again.title === title) await again.run()
       })
     } else it(title, run)
   }
@@ -55,7 +60,8 @@ describe.each([
 
 describe('memory', () => {
   const values = Array.from({ length: 2000 }, (_, i) => ({ i }))
-  for (const { title, run } of sourceContract({ name: 'memory', make: () => memory(values), expected: values })) it(title, run)
+  for (const { title, run } of sourceContract({ name: 'memory', make: () => memory(values), expected: values }))
+    it(title, run)
 })
 
 describe('clicks', () => {
@@ -69,12 +75,17 @@ describe('clicks', () => {
     expect(new Set(first.map((line) => line.length + 1))).toEqual(new Set([84]))
     expect(again).toEqual(first)
     expect(other).not.toEqual(first)
-    for (const { title, run } of sourceContract({ name: 'clicks', make: () => clicks({ count: 3000, seed: 4 }), expected: first })) await expect(run(), title).resolves.toBeUndefined()
+    for (const { title, run } of sourceContract({
+      name: 'clicks',
+      make: () => clicks({ count: 3000, seed: 4 }),
+      expected: first,
+    }))
+      await expect(run(), title).resolves.toBeUndefined()
   })
 
   it('refuses options that make no sense', () => {
     expect(() => clicks({ count: -1 })).toThrow('count must be a number of at least 0')
-    expect(() => sourceOfUrl('clicks:?cuont=1')).toThrow("clicks: has no string \"cuont\"; it has count")
+    expect(() => sourceOfUrl('clicks:?cuont=1')).toThrow('clicks: has no string "cuont"; it has count')
     expect(() => sourceOfUrl('clicks:?count=x')).toThrow('count must be a number')
   })
 })
@@ -86,15 +97,37 @@ describe('an input that is not as it should be', () => {
     return out
   }
   it.each([
-    ['is missing', (folder: string) => join(folder, 'none'), 'MLR_ERR_INPUT_MISSING', 'there is no file or folder string "'],
+    [
+      'is missing',
+      (folder: string) => join(folder, 'none'),
+      'MLR_ERR_INPUT_MISSING',
+      'there is no file or folder string "',
+    ],
     ['matches nothing', (folder: string) => join(folder, '*.ndjson'), 'MLR_ERR_INPUT_MISSING', 'no file matches'],
     ['is an empty folder', (folder: string) => folder, 'MLR_ERR_INPUT_MISSING', 'holds no files to read'],
-    ['is a truncated gzip file', (folder: string) => written(folder, 'a.gz', gzipSync(BYTES).subarray(0, 9000)), 'MLR_ERR_INPUT_COMPRESSED', 'a.gz is damaged or cut short: unexpected end of file after'],
-    ['is no gzip file', (folder: string) => written(folder, 'a.gz', Buffer.from('plain')), 'MLR_ERR_INPUT_COMPRESSED', 'incorrect header check'],
-    ['is a truncated zstd file', (folder: string) => written(folder, 'a.zst', zstdCompressSync(BYTES).subarray(0, 5000)), 'MLR_ERR_INPUT_COMPRESSED', 'a.zst is damaged or cut short'],
+    [
+      'is a truncated gzip file',
+      (folder: string) => written(folder, 'a.gz', gzipSync(BYTES).subarray(0, 9000)),
+      'MLR_ERR_INPUT_COMPRESSED',
+      'a.gz is damaged or cut short: unexpected end of file after',
+    ],
+    [
+      'is no gzip file',
+      (folder: string) => written(folder, 'a.gz', Buffer.from('plain')),
+      'MLR_ERR_INPUT_COMPRESSED',
+      'incorrect header check',
+    ],
+    [
+      'is a truncated zstd file',
+      (folder: string) => written(folder, 'a.zst', zstdCompressSync(BYTES).subarray(0, 5000)),
+      'MLR_ERR_INPUT_COMPRESSED',
+      'a.zst is damaged or cut short',
+    ],
     ['cannot be read', () => '/proc/self/mem', 'MLR_ERR_INPUT_READ', 'cannot read /proc/self/mem: EIO'],
   ])('%s: says so', async (_name, make, code, text) => {
-    await expect(run(make(temporaryFolder()))).rejects.toThrow(expect.objectContaining({ code, message: expect.stringContaining(text) }))
+    await expect(run(make(temporaryFolder()))).rejects.toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(text) }),
+    )
   })
 
   it('is empty: no records, no error', async () => {
@@ -104,13 +137,19 @@ describe('an input that is not as it should be', () => {
 
   it('leaves no output behind', async () => {
     const folder = temporaryFolder()
-    await expect(execute(pipeline('p', from(file(join(folder, 'none'))).to(file(join(folder, 'out')))))).rejects.toThrow('there is no file')
-    await expect(execute(pipeline('p', from(file('/dev/null')).to(file(join(folder, 'no', 'out')))))).rejects.toThrow(expect.objectContaining({ code: 'MLR_ERR_OUTPUT_WRITE' }))
+    await expect(
+      execute(pipeline('p', from(file(join(folder, 'none'))).to(file(join(folder, 'out'))))),
+    ).rejects.toThrow('there is no file')
+    await expect(execute(pipeline('p', from(file('/dev/null')).to(file(join(folder, 'no', 'out')))))).rejects.toThrow(
+      expect.objectContaining({ code: 'MLR_ERR_OUTPUT_WRITE' }),
+    )
   })
 })
 
 it('ends of other systems are refused by name, without the password', () => {
-  expect(() => sourceOfUrl('mongodb://me:secret@host/db')).toThrow("mongodb://me:***@host/db: this version has no ends for 'mongodb:'")
+  expect(() => sourceOfUrl('mongodb://me:secret@host/db')).toThrow(
+    "mongodb://me:***@host/db: this version has no ends for 'mongodb:'",
+  )
   expect(sourceOfUrl('./kafka:x').source.label).toBe('file ./kafka:x')
   expect(stdout().sink.label).toBe('stdout (json)')
 })

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -22,7 +22,10 @@ export function temporaryFolder(): string {
 }
 
 /** Starts a program with real Node, as a user would. */
-export function start(args: readonly string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): ChildProcessWithoutNullStreams {
+export function start(
+  args: readonly string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): ChildProcessWithoutNullStreams {
   return spawn(process.execPath, args, {
     cwd: options.cwd ?? ROOT,
     env: { ...cleanEnv(), ...options.env },
@@ -30,7 +33,10 @@ export function start(args: readonly string[], options: { cwd?: string; env?: No
 }
 
 /** Runs a program to its end. */
-export async function program(args: readonly string[], options: { input?: string | Uint8Array; cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Ended> {
+export async function program(
+  args: readonly string[],
+  options: { input?: string | Uint8Array; cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Ended> {
   const child = start(args, options)
   child.stdin.on('error', () => {})
   child.stdin.end(options.input ?? '')

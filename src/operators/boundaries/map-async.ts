@@ -56,7 +56,10 @@ export function mapAsync<In, Out>(
   const { name, onError, concurrency = 16, retries = 0 } = options
   if (typeof fn !== 'function') throw new MillraceError('MLR_ERR_PLAN', `mapAsync takes a function; got ${typeof fn}`)
   if (!Number.isInteger(concurrency) || concurrency < 1 || !Number.isInteger(retries) || retries < 0) {
-    throw new MillraceError('MLR_ERR_PLAN', 'mapAsync: concurrency is a whole number of at least 1, retries of at least 0')
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      'mapAsync: concurrency is a whole number of at least 1, retries of at least 0',
+    )
   }
   const backoffMs = durationMs(options.backoff ?? 100)
   const timeoutMs = options.timeout === undefined ? undefined : durationMs(options.timeout)
@@ -72,7 +75,10 @@ export function mapAsync<In, Out>(
       timer.reject(error)
     }, timeoutMs)
     try {
-      return await Promise.race([fn(value, { record, signal: AbortSignal.any([ended, timedOut.signal]) }), timer.promise])
+      return await Promise.race([
+        fn(value, { record, signal: AbortSignal.any([ended, timedOut.signal]) }),
+        timer.promise,
+      ])
     } finally {
       clearTimeout(timeout)
     }
@@ -128,7 +134,8 @@ function inOrder<In, Out>(
         if ('error' in slot.outcome) context.reject(slot.outcome.error, slot.value, slot.record)
         else {
           const { out } = slot.outcome
-          if (out === null || out === undefined) context.reject(emittedNothing(out as null | undefined), slot.value, slot.record)
+          if (out === null || out === undefined)
+            context.reject(emittedNothing(out as null | undefined), slot.value, slot.record)
           else emit(out, slot.record)
         }
       }

@@ -21,9 +21,15 @@ const require = createRequire(import.meta.url)
  * const unpacked = from(memory<Uint8Array>([])).pipe(through(() => createGunzip())).pipe(lines())
  * ```
  */
-export function through<In, Out = Uint8Array>(make: () => Duplex | readonly Duplex[], options: OperatorOptions = {}): Operator<In, Out> {
+export function through<In, Out = Uint8Array>(
+  make: () => Duplex | readonly Duplex[],
+  options: OperatorOptions = {},
+): Operator<In, Out> {
   if (typeof make !== 'function') {
-    throw new MillraceError('MLR_ERR_PLAN', 'through takes a function that makes a stream, for a stream can be used only once: through(() => createGunzip())')
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      'through takes a function that makes a stream, for a stream can be used only once: through(() => createGunzip())',
+    )
   }
   return createOperator<In, Out>({
     kind: 'boundary',

@@ -50,7 +50,11 @@ class InlineRun {
   readonly #execution: Execution
   readonly #letters: DeadLetter[] = []
   readonly #written = new Map<PlannedFlow, number>()
-  #writers: { readonly port: Pick<Port, 'take'>; readonly writer: SinkWriter; readonly flow: PlannedFlow | undefined }[] = []
+  #writers: {
+    readonly port: Pick<Port, 'take'>
+    readonly writer: SinkWriter
+    readonly flow: PlannedFlow | undefined
+  }[] = []
   #readers: SourceReader[] = []
   #writing: Promise<void> = Promise.resolve()
   #stopped = false
