@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { accessLog } from '../pipelines/access-log.ts'
 import { main } from '../src/cli/main.ts'
-import { verifyFlow } from '../src/hadoop/verify.ts'
+import { verifyFlow } from '../src/verify.ts'
 
 const log = 'data/apache_access.log.gz'
 const module = fileURLToPath(new URL('../pipelines/access-log.ts', import.meta.url))

@@ -1,6 +1,7 @@
 import { MillraceError, show } from './core/errors.ts'
 import { printableUrl } from './core/url.ts'
-import type { FormatName, Sink, TextFormat } from './sinks/sink.ts'
+import type { FormatName, TextFormat } from './formats/format.ts'
+import type { Sink } from './sinks/sink.ts'
 import type { ClicksOptions } from './sources/clicks.ts'
 import type { Source } from './sources/source.ts'
 

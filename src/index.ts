@@ -25,8 +25,9 @@ export type {
   Processor,
 } from './core/operator.ts'
 export type { LinePosition, RecordInfo } from './core/record.ts'
+export { combiner, mapper, reducer } from './embed.ts'
 export { clicks, file, type LineSourceOptions, memory, stdin, stdout, type TextSinkOptions } from './ends.ts'
-export { combiner, mapper, reducer } from './hadoop/embed.ts'
+export type { FormatName, TextFormat } from './formats/format.ts'
 export { aggregate, type Row } from './operators/aggregate.ts'
 export { type AsyncCall, type MapAsyncOptions, mapAsync } from './operators/boundaries/map-async.ts'
 export { through } from './operators/boundaries/through.ts'
@@ -46,6 +47,6 @@ export { type Flow, from, type Pipeline, pipeline, type Stream, union } from './
 export { execute, type RunOptions, run } from './run.ts'
 export type { RunReport } from './runtime/report.ts'
 export { toDuplex } from './runtime/to-duplex.ts'
-export type { FormatName, Output, RowChange, Sink, SinkDefinition, SinkWriter, TextFormat } from './sinks/sink.ts'
+export type { Output, RowChange, Sink, SinkDefinition, SinkWriter } from './sinks/sink.ts'
 export type { ClicksOptions } from './sources/clicks.ts'
 export type { Source, SourceDefinition, SourceOptions, SourceReader } from './sources/source.ts'

@@ -1,6 +1,6 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { MillraceError, reasonOf, show } from '../core/errors.ts'
-import type { FormatName, TextFormat } from '../sinks/sink.ts'
+import type { FormatName, TextFormat } from '../formats/format.ts'
 
 const FORMATS: readonly FormatName[] = ['json', 'tsv', 'table', 'lines']
 

@@ -1,7 +1,7 @@
 import { MillraceError, shorten } from '../core/errors.ts'
-import { DEFAULT_SHAPES, type Verdict, verifyFlow } from '../hadoop/verify.ts'
 import { number } from '../observe/progress.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
+import { DEFAULT_SHAPES, type Verdict, verifyFlow } from '../verify.ts'
 import { parseOptions, wholeNumber } from './arguments.ts'
 import { inputsOf } from './batch-command.ts'
 import { chooseFlow } from './choose-flow.ts'

@@ -1,7 +1,17 @@
-import type { FormatName, TextFormat } from '../sinks/sink.ts'
 import { formatJsonLine } from './json.ts'
 import { openTable } from './table.ts'
 import { formatTsvLine } from './tsv.ts'
+
+export type FormatName = 'json' | 'tsv' | 'table' | 'lines'
+
+/** How a text sink writes. */
+export interface TextFormat {
+  readonly format: FormatName
+  readonly columns?: readonly string[]
+  /** Only 'table': by which column the rows are sorted, and how many are shown. */
+  readonly sort?: string
+  readonly limit?: number
+}
 
 /** Values to text, for one sink. */
 export interface TextWriter {

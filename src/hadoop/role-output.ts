@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream'
-import { stdoutError } from '../sinks/stdout.ts'
+import { stdoutError } from '../sinks/standard-output.ts'
 
 const CHUNK_CHARACTERS = 64 * 1024
 

@@ -5,6 +5,7 @@ import { keyText } from '../core/key.ts'
 import type { KeyState } from '../core/keyed-state.ts'
 import type { LineBatch } from '../core/record.ts'
 import { Cursor } from '../core/record.ts'
+import type { FormatName } from '../formats/format.ts'
 import { lineOf } from '../formats/format.ts'
 import {
   cutsOf,
@@ -19,7 +20,6 @@ import {
 import { Execution } from '../runtime/execution.ts'
 import { RunHost } from '../runtime/host.ts'
 import { type RowOutlet, RowStage, rowsToPort } from '../runtime/table.ts'
-import type { FormatName } from '../sinks/sink.ts'
 import { Combining } from './combining.ts'
 import { SortedMerge } from './grouped.ts'
 import { RoleOutput } from './role-output.ts'

@@ -5,8 +5,9 @@ import type { Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { createGzip, createZstdCompress } from 'node:zlib'
 import { MillraceError, reasonOf } from '../core/errors.ts'
+import type { TextFormat } from '../formats/format.ts'
 import { openFormat } from '../formats/format.ts'
-import type { SinkWriter, TextFormat } from './sink.ts'
+import type { SinkWriter } from '../sinks/sink.ts'
 import { TextOutput } from './text.ts'
 
 /**

@@ -1,4 +1,5 @@
 import type { Key } from '../core/key.ts'
+import type { FormatName, TextFormat } from '../formats/format.ts'
 
 /** Where values go. Made by `file`, `stdout`, `memory`, or by you: see {@link SinkDefinition}. */
 export interface Sink<T> {
@@ -18,16 +19,6 @@ export interface SinkDefinition<T> {
   /** The same sink with another format: what `--format` asks for. */
   withFormat?(format: TextFormat): Sink<unknown>
   open(): Promise<SinkWriter>
-}
-
-export type FormatName = 'json' | 'tsv' | 'table' | 'lines'
-
-export interface TextFormat {
-  readonly format: FormatName
-  readonly columns?: readonly string[]
-  /** Only 'table': by which column the rows are sorted, and how many are shown. */
-  readonly sort?: string
-  readonly limit?: number
 }
 
 /** A row of a table has a new value, or is no longer there. The row is (key, index); the index tells the rows of one key apart. */

@@ -1,6 +1,7 @@
-import { MillraceError, reasonOf } from '../core/errors.ts'
+import type { TextFormat } from '../formats/format.ts'
 import { openFormat } from '../formats/format.ts'
-import type { SinkWriter, TextFormat } from './sink.ts'
+import type { SinkWriter } from '../sinks/sink.ts'
+import { flushed, stdoutError } from './standard-output.ts'
 import { TextOutput } from './text.ts'
 
 /** Writes to standard output. A reader that closes it (`| head`) ends the run: `MLR_ERR_OUTPUT_CLOSED`. */
@@ -23,23 +24,4 @@ export function openStdout(format: TextFormat): SinkWriter {
       }),
     abort: async () => {},
   }
-}
-
-/** Resolves when what was written has left the process. */
-export function flushed(): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (process.stdout.writableLength === 0) resolve()
-    else process.stdout.write('', (error) => (error ? reject(error) : resolve()))
-  })
-}
-
-export function stdoutError(error: unknown): unknown {
-  const code = (error as NodeJS.ErrnoException | undefined)?.code
-  if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') {
-    return new MillraceError('MLR_ERR_OUTPUT_CLOSED', 'the reader of standard output has closed it', { cause: error })
-  }
-  if (error instanceof MillraceError) return error
-  return new MillraceError('MLR_ERR_OUTPUT_WRITE', `cannot write to standard output: ${reasonOf(error)}`, {
-    cause: error,
-  })
 }

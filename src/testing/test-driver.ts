@@ -3,7 +3,7 @@ import type { Pipeline } from '../plan/pipeline.ts'
 import type { PlannedFlow } from '../plan/plan.ts'
 import { Execution } from '../runtime/execution.ts'
 import type { DeadLetter } from '../runtime/skipped.ts'
-import { MemoryTaker } from '../sinks/memory.ts'
+import { MemoryTaker } from '../sinks/memory-taker.ts'
 import type { RowChange } from '../sinks/sink.ts'
 
 export interface PushOptions {

@@ -1,13 +1,13 @@
-import type { Aggregate } from '../core/aggregate.ts'
-import { type Keyed, keyText } from '../core/key.ts'
-import type { AnyOperator, Operator } from '../core/operator.ts'
-import { stdin, stdout } from '../ends.ts'
-import { formatJsonLine } from '../formats/json.ts'
-import { aggregate, type Row } from '../operators/aggregate.ts'
-import { keyBy } from '../operators/key-by.ts'
-import { map } from '../operators/map.ts'
-import { from, pipeline, type Stream } from '../plan/pipeline.ts'
-import type { Plan } from '../plan/plan.ts'
+import type { Aggregate } from './core/aggregate.ts'
+import { type Keyed, keyText } from './core/key.ts'
+import type { AnyOperator, Operator } from './core/operator.ts'
+import { stdin, stdout } from './ends.ts'
+import { formatJsonLine } from './formats/json.ts'
+import { aggregate, type Row } from './operators/aggregate.ts'
+import { keyBy } from './operators/key-by.ts'
+import { map } from './operators/map.ts'
+import { from, pipeline, type Stream } from './plan/pipeline.ts'
+import type { Plan } from './plan/plan.ts'
 
 /**
  * The mapper of a Hadoop Streaming script of your own: reads lines from stdin, writes to stdout. What it writes goes by the last
@@ -111,9 +111,9 @@ function planOf(name: string, stream: Stream<unknown>): Plan {
 
 async function play(name: 'map' | 'combine' | 'reduce', plan: Plan): Promise<void> {
   // Loaded when used: whoever imports millrace for a stream does not pay for it.
-  const { combineRole, mapRole, reduceRole } = await import('./roles.ts')
-  const { readStdin } = await import('./role-input.ts')
-  const { reportRole } = await import('./role-report.ts')
+  const { combineRole, mapRole, reduceRole } = await import('./hadoop/roles.ts')
+  const { readStdin } = await import('./hadoop/role-input.ts')
+  const { reportRole } = await import('./hadoop/role-report.ts')
   const role = { map: mapRole, combine: combineRole, reduce: reduceRole }[name]
   const source = plan.sources[0]!
   reportRole(name, await role({ plan, flow: plan.flows[0]!, step: 1, source }, readStdin(source.name), process.stdout))
