@@ -29,12 +29,14 @@ const sources = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((
 
 const imports: readonly Import[] = sources.flatMap((from) => {
   const text = readFileSync(join(src, from), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '')
-  return [...text.matchAll(/(?:(?:import|export)(\s+type)?[^'"()]*?from\s+|(import)\()'([^']+)'/g)].map(([, type, lazy, to]) => ({
-    from,
-    to: (to as string).startsWith('.') ? relative(src, resolve(src, from, '..', to as string)) : (to as string),
-    lazy: lazy !== undefined,
-    typeOnly: type !== undefined,
-  }))
+  return [...text.matchAll(/(?:(?:import|export)(\s+type)?[^'"()]*?from\s+|(import)\()'([^']+)'/g)].map(
+    ([, type, lazy, to]) => ({
+      from,
+      to: (to as string).startsWith('.') ? relative(src, resolve(src, from, '..', to as string)) : (to as string),
+      lazy: lazy !== undefined,
+      typeOnly: type !== undefined,
+    }),
+  )
 })
 
 const floorOf = (file: string): number => FLOORS.findIndex((floor) => floor.some((pattern) => pattern.test(file)))
@@ -52,13 +54,23 @@ describe('the house', () => {
   })
 
   it('loads what opens an end only in ends.ts, and only when it is used', () => {
-    const wrong = imports.filter(({ from, to, lazy, typeOnly }) => IMPLEMENTATIONS.test(to) && !(from === 'ends.ts' && (lazy || typeOnly)))
-    expect(wrong.map(({ from, to }) => `${from} → ${to}`).filter((text) => text !== 'index.ts → sources/clicks.ts')).toEqual([])
+    const wrong = imports.filter(
+      ({ from, to, lazy, typeOnly }) => IMPLEMENTATIONS.test(to) && !(from === 'ends.ts' && (lazy || typeOnly)),
+    )
+    expect(
+      wrong.map(({ from, to }) => `${from} → ${to}`).filter((text) => text !== 'index.ts → sources/clicks.ts'),
+    ).toEqual([])
   })
 
   it('imports packages that it depends on, and none that only its tests have', () => {
-    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }
-    const packages = new Set(imports.map(({ to }) => to).filter((to) => !to.startsWith('node:') && !sources.includes(to) && !to.endsWith('.json')))
+    const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>
+    }
+    const packages = new Set(
+      imports
+        .map(({ to }) => to)
+        .filter((to) => !to.startsWith('node:') && !sources.includes(to) && !to.endsWith('.json')),
+    )
     expect([...packages].filter((name) => !(name in dependencies))).toEqual([])
     expect(Object.keys(dependencies).filter((name) => !packages.has(name))).toEqual([])
   })

@@ -1,0 +1,205 @@
+// `npm run bench`: what we claim of speed and memory, with rivals in the same run. `-- --help` tells the parts.
+import { execFileSync } from 'node:child_process'
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpus, totalmem } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { clickLines } from '../src/sources/clicks.ts'
+import { type Measured, measure, median } from './measure.ts'
+
+const HELP = `Usage: npm run bench -- [PART …] [--rounds N] [--records N] [--write]
+
+Parts (default: all):
+  clicks     count and last action per user, from a file, with rivals
+  operators  what a fused operator costs
+  memory     10 million records; a sink 100 times slower than its source
+
+  --rounds N   how often each is run, interleaved; the median counts (default 5)
+  --records N  clicks in the file (default 2,000,000)
+  --write      writes bench/RESULTS.md
+`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string' },
+    records: { type: 'string' },
+    write: { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
+})
+if (values.help === true) {
+  process.stdout.write(HELP)
+  process.exit(0)
+}
+const ROUNDS = Number(values.rounds ?? 5)
+const RECORDS = Number(values.records ?? 2_000_000)
+const bench = dirname(fileURLToPath(import.meta.url))
+const root = join(bench, '..')
+process.chdir(root)
+const wanted = (part: string): boolean => positionals.length === 0 || positionals.includes(part)
+const report: string[] = []
+const say = (line: string): void => {
+  report.push(line)
+  process.stdout.write(`${line}\n`)
+}
+
+function prepare(): string {
+  if (!existsSync(join(bench, 'node_modules'))) {
+    process.stderr.write('installing the rivals: npm ci --prefix bench\n')
+    execFileSync('npm', ['ci', '--prefix', 'bench', '--no-audit', '--no-fund'], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  }
+  mkdirSync(join(bench, '.data'), { recursive: true })
+  return join('bench/.data', `clicks-${RECORDS}.ndjson`)
+}
+
+async function makeClicks(path: string): Promise<void> {
+  if (existsSync(path)) return
+  process.stderr.write(`making ${path}\n`)
+  const next = clickLines({ seed: 1 })
+  const out = createWriteStream(`${path}.tmp`)
+  for (let made = 0; made < RECORDS; made += 1000) {
+    let text = ''
+    for (let i = 0; i < Math.min(1000, RECORDS - made); i++) text += next()
+    if (!out.write(text)) await new Promise((resolve) => out.once('drain', resolve))
+  }
+  await new Promise<void>((resolve) => out.end(() => resolve()))
+  execFileSync('mv', [`${path}.tmp`, path])
+}
+
+interface Rival {
+  readonly name: string
+  readonly command: string
+  readonly env?: NodeJS.ProcessEnv
+}
+
+async function clicks(path: string): Promise<void> {
+  const rivals: readonly Rival[] = [
+    { name: 'millrace run', command: `node pipelines/clickstream.ts --quiet --from ${path}` },
+    { name: 'hand-written loop, joined', command: `node bench/rivals/hand-loop-joined.mjs ${path}` },
+    { name: 'hand-written loop, line by line', command: `node bench/rivals/hand-loop-lines.mjs ${path}` },
+    {
+      name: 'millrace batch (2 splits)',
+      command: `node pipelines/clickstream.ts batch --quiet --splits 2 --input ${path}`,
+    },
+    { name: 'split2 + one Transform a step', command: `node bench/rivals/split2-transforms.mjs ${path}` },
+    {
+      name: 'millrace run, 10 trivial steps more',
+      command: `node bench/clickstream-steps.ts --quiet --from ${path}`,
+      env: { STEPS: '10' },
+    },
+    {
+      name: 'split2, 10 trivial steps more',
+      command: `node bench/rivals/split2-transforms.mjs ${path}`,
+      env: { STEPS: '10' },
+    },
+    { name: 'Python 3, dict', command: `python3 bench/rivals/dict.py ${path}` },
+    {
+      name: 'Python 3, mapper | sort | reducer',
+      command: `python3 bench/rivals/mapper.py < ${path} | LC_ALL=C sort | python3 bench/rivals/reducer.py`,
+    },
+    { name: 'DuckDB', command: `node bench/rivals/duckdb.mjs ${path}` },
+  ]
+  const results = new Map<string, Measured[]>(rivals.map(({ name }) => [name, []]))
+  // One round that does not count fills the caches, of files and of compiled code.
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const { name, command, env } of rivals) {
+      process.stderr.write(`round ${round} of ${ROUNDS}: ${name}\n`)
+      const measured = await measure(command, env)
+      if (round > 0) results.get(name)?.push(measured)
+    }
+  }
+  const time = (name: string): number => median((results.get(name) as Measured[]).map(({ seconds }) => seconds))
+  const checksums = new Set([...results.values()].flat().map(({ checksum }) => checksum))
+  say(`## ${RECORDS.toLocaleString('en-US')} clicks of 84 bytes, count and last action of 10,000 users\n`)
+  say('| | seconds | × millrace run | peak MB |')
+  say('| --- | ---: | ---: | ---: |')
+  for (const { name } of rivals) {
+    const peak = Math.max(...(results.get(name) as Measured[]).map(({ peakMB }) => peakMB))
+    say(`| ${name} | ${time(name).toFixed(2)} | ${(time(name) / time('millrace run')).toFixed(2)} | ${peak} |`)
+  }
+  say(
+    `\nChecksum of every result: ${checksums.size === 1 ? `the same (${[...checksums][0]})` : `DIFFERENT: ${[...checksums].join(', ')}`}\n`,
+  )
+  const ours = time('millrace run')
+  const fasterHand = Math.min(time('hand-written loop, joined'), time('hand-written loop, line by line'))
+  claim('fused run to the faster hand-written loop', ours / fasterHand, '≤', 1.35)
+  claim('fused run to the loop line by line', ours / time('hand-written loop, line by line'), '≤', 1.15)
+  claim('split2 + Transforms to the fused run', time('split2 + one Transform a step') / ours, '≥', 1.25)
+  claim(
+    'the same with ten trivial steps in both',
+    time('split2, 10 trivial steps more') / time('millrace run, 10 trivial steps more'),
+    '≥',
+    3,
+  )
+  claim('Python mapper | sort | reducer to the fused run', time('Python 3, mapper | sort | reducer') / ours, '≥', 5)
+  claim('Python dict to the fused run', time('Python 3, dict') / ours, '≥', 2)
+  claim('batch to the fused run', time('millrace batch (2 splits)') / ours, '<', 1)
+  say(`- the limit: DuckDB takes ${(time('DuckDB') / ours).toFixed(2)} × the time of the fused run\n`)
+}
+
+function claim(what: string, got: number, relation: '≤' | '≥' | '<', wanted: number): void {
+  const holds = relation === '≤' ? got <= wanted : relation === '≥' ? got >= wanted : got < wanted
+  say(`- ${holds ? 'holds' : 'DOES NOT HOLD'}: ${what}: ${got.toFixed(2)} ${relation} ${wanted}`)
+}
+
+async function operators(): Promise<void> {
+  say('## The cost of an operator\n')
+  const { output } = await measure('node bench/operator-cost.ts')
+  const { records, nsPerRecord, nsPerOperator } = JSON.parse(output) as {
+    records: number
+    nsPerRecord: Record<string, number>
+    nsPerOperator: Record<string, number>
+  }
+  say(`Trivial \`map\`s, fused, over ${records.toLocaleString('en-US')} numbers in memory; median of 7.\n`)
+  say('| operators | ns a record in all | ns a record and operator |')
+  say('| ---: | ---: | ---: |')
+  for (const [size, ns] of Object.entries(nsPerRecord))
+    say(`| ${size} | ${ns.toFixed(1)} | ${size === '0' ? '' : (nsPerOperator[size] as number).toFixed(1)} |`)
+  say('')
+  claim('an added trivial operator, ns a record, of 20', nsPerOperator['20'] as number, '≤', 15)
+  say('')
+}
+
+async function memory(): Promise<void> {
+  say('## Memory\n')
+  const two = await measure('node pipelines/clickstream.ts --quiet --from "clicks:?count=2000000"')
+  const ten = await measure('node pipelines/clickstream.ts --quiet --from "clicks:?count=10000000"')
+  say('| the click count, 10,000 users | peak MB |')
+  say('| --- | ---: |')
+  say(`| 2 million records | ${two.peakMB} |`)
+  say(`| 10 million records | ${ten.peakMB} |`)
+  const slow = JSON.parse((await measure('node bench/slow-sink.ts')).output) as {
+    records: number
+    quarterMB: number
+    endMB: number
+    peakMB: number
+  }
+  say(
+    `| ${slow.records.toLocaleString('en-US')} records into a sink 100 times slower: at a quarter | ${slow.quarterMB} |`,
+  )
+  say(`| … at the end | ${slow.endMB} |\n`)
+  claim('peak MB of 10 million records', ten.peakMB, '≤', 400)
+  say('')
+}
+
+say('# Results\n')
+say(
+  `\`npm run bench\`, ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}. Wall time of whole processes, start-up`,
+)
+say(
+  `included; interleaved, the median of ${ROUNDS} after a round that does not count. The machine is shared: read ratios, not seconds.\n`,
+)
+const path = prepare()
+if (wanted('clicks')) {
+  await makeClicks(path)
+  await clicks(path)
+}
+if (wanted('operators')) await operators()
+if (wanted('memory')) await memory()
+say('## How to read it\n')
+say(readFileSync(join(bench, 'notes.md'), 'utf8').trim())
+if (values.write === true) writeFileSync(join(bench, 'RESULTS.md'), `${report.join('\n')}\n`)
