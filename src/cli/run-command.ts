@@ -1,4 +1,4 @@
-import { MillraceError } from '../core/errors.ts'
+import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { durationMs } from '../core/time.ts'
 import { sinkOfUrl, sourceOfUrl } from '../ends.ts'
 import type { TextFormat } from '../formats/format.ts'
@@ -56,6 +56,15 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       onInputEnd: () => progress.clear(),
     })
     for (const line of describeReport(report, deadLetter)) say(line)
+  } catch (error) {
+    const others = deadLetter !== undefined || plan.flows.some((flow) => flow.sink.sink.kind !== 'stdout')
+    if (!others || !isMillraceError(error, 'MLR_ERR_OUTPUT_CLOSED')) throw error
+    // `| head` has what it wanted, the file beside it has not.
+    throw new MillraceError(
+      'MLR_ERR_OUTPUT_WRITE',
+      `${error.message}, so the run has ended and nothing was written elsewhere`,
+      { cause: error },
+    )
   } finally {
     progress.clear()
     stop.release()

@@ -1,6 +1,7 @@
 import type { Key } from './key.ts'
 import type { AnyOperator, Emit, OperatorContext, Processor } from './operator.ts'
 import type { Batch, Cursor, LineBatch, RecordInfo } from './record.ts'
+import { type BoundStep, fuseSteps } from './steps.ts'
 
 /** An operator in a fused stage, and where its values go. */
 export interface FusedOperator {
@@ -114,10 +115,35 @@ function open(target: FusedTarget, host: StageHost, flushes: (() => void)[]): Pr
       ),
     }
   }
+  if (definition.step !== undefined) return openSteps(target, context, host, flushes)
   const emit = fanOut(target.targets.map((next) => open(next, host, flushes).process))
   const processor = target.operator.open(emit, context)
   if (processor.flush !== undefined) flushes.push(processor.flush)
   return processor
+}
+
+/** A longer function is not optimised as a whole. */
+const MOST_STEPS = 24
+
+/** This step and those that follow it, as far as nothing branches off, as one function. */
+function openSteps(
+  first: FusedOperator,
+  context: OperatorContext,
+  host: StageHost,
+  flushes: (() => void)[],
+): Processor<unknown> {
+  const steps: BoundStep[] = []
+  let last = first
+  let lastContext = context
+  for (;;) {
+    steps.push({ step: last.operator.definition.step!, context: lastContext })
+    const [next, second] = last.targets
+    if (next === undefined || second !== undefined || steps.length === MOST_STEPS) break
+    if (!('operator' in next) || next.operator.definition.step === undefined) break
+    last = next
+    lastContext = contextOf(next, host, flushes)
+  }
+  return { process: fuseSteps(steps, fanOut(last.targets.map((next) => open(next, host, flushes).process))) }
 }
 
 /** `keyBy` straight into its cuts. */

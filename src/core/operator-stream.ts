@@ -1,14 +1,9 @@
 import { Transform, type TransformCallback } from 'node:stream'
 import { asError, isMillraceError, MillraceError, reasonOf, show } from './errors.ts'
 import { LineCutter } from './line-cutter.ts'
-import {
-  type AsyncProcessor,
-  emittedNothing,
-  type OperatorContext,
-  type OperatorDefinition,
-  type Processor,
-} from './operator.ts'
+import type { AsyncProcessor, OperatorContext, OperatorDefinition, Processor } from './operator.ts'
 import { Cursor, type ValueBatch } from './record.ts'
+import { emittedNothing } from './steps.ts'
 
 /**
  * An operator as a plain Transform in object mode: one chunk is one value. An operator that takes texts cuts lines by itself when a
@@ -133,7 +128,11 @@ export class OperatorStream<In, Out> extends Transform {
   }
 
   #asyncProcessor(): AsyncProcessor<In> {
-    this.#openedAsync ??= this.definition.openAsync!((value) => this.#emit(value), this.#context())
+    this.#openedAsync ??= this.definition.openAsync!(
+      (value) => this.#emit(value),
+      this.#context(),
+      (error) => this.destroy(asError(error)),
+    )
     return this.#openedAsync
   }
 

@@ -4,6 +4,7 @@ import { MillraceError } from './errors.ts'
 import type { Key } from './key.ts'
 import { OperatorStream } from './operator-stream.ts'
 import type { LineBatch, RecordInfo } from './record.ts'
+import { fuseSteps, type Step } from './steps.ts'
 
 export type Emit<Out> = (value: Out) => void
 
@@ -99,12 +100,19 @@ export interface OperatorDefinition<In, Out> {
   /** Gives the same output for the same input, each time. False for what asks the outside world. */
   readonly repeatable?: boolean
   readonly open: (emit: Emit<Out>, context: OperatorContext) => Processor<In>
+  /** It is one function of a value: then `open` comes from that. */
+  readonly step?: Step
   /** kind 'key' */
   readonly keyOf?: (value: In, record: RecordInfo) => Key
   /** kind 'aggregate' */
   readonly aggregate?: AnyAggregate
   /** kind 'boundary' */
-  readonly openAsync?: (emit: EmitFrom<Out>, context: OperatorContext) => AsyncProcessor<In>
+  /** `failed` tells an error that no call of `process` can throw, for it came between two of them. */
+  readonly openAsync?: (
+    emit: EmitFrom<Out>,
+    context: OperatorContext,
+    failed: (error: unknown) => void,
+  ) => AsyncProcessor<In>
   /** kind 'boundary': each value gives exactly one, in order, so that a table stays a table. */
   readonly oneToOne?: boolean
   /** Takes texts; on a plain stream it cuts the chunks of a byte stream into lines by itself. */
@@ -115,6 +123,19 @@ export interface OperatorDefinition<In, Out> {
 export function createOperator<In, Out>(definition: OperatorDefinition<In, Out>): Operator<In, Out> {
   // The class cannot say in types that its `pipe` also takes operators; the interface does.
   return new OperatorStream(definition) as unknown as Operator<In, Out>
+}
+
+/** Makes an operator that is one function of a value. */
+export function createStep<In, Out>(type: Step['type'], fn: Step['fn'], options: OperatorOptions): Operator<In, Out> {
+  checkCallback(type, fn)
+  const step: Step = { type, fn }
+  return createOperator<In, Out>({
+    kind: 'stateless',
+    label: labelOf(type, fn),
+    ...options,
+    step,
+    open: (emit, context) => ({ process: fuseSteps([{ step, context }], emit as Emit<unknown>) }),
+  })
 }
 
 /** `map(toRow)` for a named function, `map` for any other. */
@@ -134,11 +155,4 @@ export function checkCallback(kind: string, fn: unknown): void {
       `${labelOf(kind, fn)}: the function is async, and inside a stage nothing waits — use mapAsync, or await before the pipeline`,
     )
   }
-}
-
-export function emittedNothing(value: null | undefined): MillraceError {
-  return new MillraceError(
-    'MLR_ERR_EMITTED_NOTHING',
-    `gave ${value}, which would end a Node stream — drop the record with filter instead`,
-  )
 }

@@ -1,3 +1,4 @@
+import type { Key } from '../core/key.ts'
 import { formatJsonLine } from './json.ts'
 import { openTable } from './table.ts'
 import { formatTsvLine } from './tsv.ts'
@@ -17,8 +18,8 @@ export interface TextFormat {
 export interface TextWriter {
   /** The text of one value, its line end included; empty where it comes only at the end. */
   value(value: unknown): string
-  /** The text that says that a row is gone. */
-  removed(key: unknown, index: number): string
+  /** The text of a row of a table: its new value, or undefined where it is gone. */
+  row(key: Key, index: number, value: unknown): string
   /** What comes after the last value. */
   end(): string
 }
@@ -52,7 +53,10 @@ export function lineOf(
 function lineFormat(line: (value: unknown) => string): TextWriter {
   return {
     value: (value) => `${line(value)}\n`,
-    removed: (key, index) => `${formatJsonLine(index === 0 ? { removed: key } : { removed: key, index })}\n`,
+    row: (key, index, value) => {
+      if (value !== undefined) return `${line(value)}\n`
+      return `${formatJsonLine(index === 0 ? { removed: key } : { removed: key, index })}\n`
+    },
     end: () => '',
   }
 }

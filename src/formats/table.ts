@@ -1,6 +1,7 @@
 import stringWidth from 'string-width'
 import { compareBytes } from '../core/canonical.ts'
 import { MillraceError, printable } from '../core/errors.ts'
+import { keyText } from '../core/key.ts'
 import type { TextWriter } from './format.ts'
 
 const WIDTH = 80
@@ -8,9 +9,9 @@ const GAP = 2
 const DEFAULT_ROWS = 20
 
 /**
- * Rows as a table of at most 80 columns, for people. It keeps the rows that it will show and nothing else: the first `limit` as they
- * come, or the first by a column: numbers
- * greatest first, texts in order. What is too wide is cut with `…`; control characters are shown as escapes.
+ * Values as a table of at most 80 columns, for people: the first `limit` of them, as they come or by a column (numbers greatest first,
+ * texts in order). Of events only those are kept; of a table the rows as they are at the end. What is too wide is cut with `…`; control
+ * characters are shown as escapes.
  */
 export function openTable(options: {
   readonly columns?: readonly string[] | undefined
@@ -18,33 +19,50 @@ export function openTable(options: {
   readonly limit?: number | undefined
 }): TextWriter {
   const { columns, sort, limit = DEFAULT_ROWS } = options
-  if (!Number.isInteger(limit) || limit < 1)
+  if (!Number.isInteger(limit) || limit < 1) {
     throw new MillraceError('MLR_ERR_USAGE', `a table shows a whole number of rows, at least 1; got ${limit}`)
+  }
   const before = sort === undefined ? undefined : order(sort)
-  const kept: Record<string, unknown>[] = []
-  let all = 0
+  const rows = new Map<string, Cells>()
+  const kept: Cells[] = []
+  let events = 0
+  const keep = (row: Cells): void => {
+    if (before === undefined) {
+      if (kept.length < limit) kept.push(row)
+    } else if (kept.length < limit || before(row, kept.at(-1) as Cells) < 0) {
+      const at = kept.findIndex((other) => before(row, other) < 0)
+      kept.splice(at === -1 ? kept.length : at, 0, row)
+      if (kept.length > limit) kept.pop()
+    }
+  }
   return {
     value: (value) => {
-      all++
-      const row =
-        value !== null && typeof value === 'object' && !Array.isArray(value)
-          ? (value as Record<string, unknown>)
-          : { value }
-      if (before === undefined) {
-        if (kept.length < limit) kept.push(row)
-      } else if (kept.length < limit || before(row, kept.at(-1) as Record<string, unknown>) < 0) {
-        const at = kept.findIndex((other) => before(row, other) < 0)
-        kept.splice(at === -1 ? kept.length : at, 0, row)
-        if (kept.length > limit) kept.pop()
-      }
+      events++
+      keep(cellsOf(value))
       return ''
     },
-    removed: () => '',
-    end: () => (all === 0 ? '(no rows)\n' : draw(kept, columns ?? columnsOf(kept), all)),
+    row: (key, index, value) => {
+      const id = `${keyText(key)} ${String(index).padStart(9, '0')}`
+      if (value === undefined) rows.delete(id)
+      else rows.set(id, cellsOf(value))
+      return ''
+    },
+    end: () => {
+      // Live rows came in the order of their changes.
+      for (const [, row] of [...rows].sort(([a], [b]) => compareBytes(a, b))) keep(row)
+      const all = events + rows.size
+      return all === 0 ? '(no rows)\n' : draw(kept, columns ?? columnsOf(kept), all)
+    },
   }
 }
 
-function order(column: string): (a: Record<string, unknown>, b: Record<string, unknown>) => number {
+type Cells = Readonly<Record<string, unknown>>
+
+function cellsOf(value: unknown): Cells {
+  return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Cells) : { value }
+}
+
+function order(column: string): (a: Cells, b: Cells) => number {
   return (a, b) => {
     const x = a[column]
     const y = b[column]
@@ -52,11 +70,11 @@ function order(column: string): (a: Record<string, unknown>, b: Record<string, u
   }
 }
 
-function columnsOf(rows: readonly Record<string, unknown>[]): readonly string[] {
+function columnsOf(rows: readonly Cells[]): readonly string[] {
   return [...new Set(rows.flatMap((row) => Object.keys(row)))]
 }
 
-function draw(rows: readonly Record<string, unknown>[], columns: readonly string[], all: number): string {
+function draw(rows: readonly Cells[], columns: readonly string[], all: number): string {
   const cells = rows.map((row) => columns.map((column) => cell(row[column])))
   const numeric = columns.map((column) => rows.every((row) => typeof row[column] === 'number'))
   const widths = fit(

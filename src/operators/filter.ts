@@ -1,5 +1,4 @@
-import { MillraceError, show } from '../core/errors.ts'
-import { checkCallback, createOperator, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
+import { createStep, type Operator, type OperatorOptions } from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
 
 /**
@@ -26,31 +25,5 @@ export function filter<In>(
   predicate: (value: In, record: RecordInfo) => boolean,
   options: OperatorOptions = {},
 ): Operator<In, In> {
-  checkCallback('filter', predicate)
-  return createOperator<In, In>({
-    kind: 'stateless',
-    label: labelOf('filter', predicate),
-    ...options,
-    open: (emit, context) => {
-      const { record } = context
-      return {
-        process: (value) => {
-          let keep: boolean
-          try {
-            keep = predicate(value, record)
-          } catch (error) {
-            context.reject(error, value)
-            return
-          }
-          if (keep === true) emit(value)
-          else if (keep !== false) {
-            context.reject(
-              new MillraceError('MLR_ERR_OPERATOR', `predicate must give a boolean; got ${show(keep)}`),
-              value,
-            )
-          }
-        },
-      }
-    },
-  })
+  return createStep('filter', predicate, options)
 }

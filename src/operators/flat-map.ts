@@ -1,13 +1,7 @@
 import { MillraceError, show } from '../core/errors.ts'
-import {
-  checkCallback,
-  createOperator,
-  emittedNothing,
-  labelOf,
-  type Operator,
-  type OperatorOptions,
-} from '../core/operator.ts'
+import { checkCallback, createOperator, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
+import { emittedNothing } from '../core/steps.ts'
 
 /**
  * Turns each value into none, one or many.

@@ -1,13 +1,4 @@
-import { isPromise } from 'node:util/types'
-import { MillraceError } from '../core/errors.ts'
-import {
-  checkCallback,
-  createOperator,
-  emittedNothing,
-  labelOf,
-  type Operator,
-  type OperatorOptions,
-} from '../core/operator.ts'
+import { createStep, type Operator, type OperatorOptions } from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
 
 /**
@@ -28,31 +19,5 @@ export function map<In, Out>(
   fn: (value: In, record: RecordInfo) => Out,
   options: OperatorOptions = {},
 ): Operator<In, Out> {
-  checkCallback('map', fn)
-  return createOperator<In, Out>({
-    kind: 'stateless',
-    label: labelOf('map', fn),
-    ...options,
-    open: (emit, context) => {
-      const { record } = context
-      let first = true
-      return {
-        process: (value) => {
-          let out: Out
-          try {
-            out = fn(value, record)
-            if (first) {
-              first = false
-              if (isPromise(out)) throw new MillraceError('MLR_ERR_OPERATOR', 'gave a promise — use mapAsync')
-            }
-          } catch (error) {
-            context.reject(error, value)
-            return
-          }
-          if (out === null || out === undefined) context.reject(emittedNothing(out as null | undefined), value)
-          else emit(out)
-        },
-      }
-    },
-  })
+  return createStep('map', fn, options)
 }

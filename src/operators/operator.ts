@@ -2,12 +2,12 @@ import { isMillraceError } from '../core/errors.ts'
 import {
   createOperator,
   type Emit,
-  emittedNothing,
   type Operator,
   type OperatorContext,
   type OperatorOptions,
   type Processor,
 } from '../core/operator.ts'
+import { emittedNothing } from '../core/steps.ts'
 
 export interface OperatorInit<In, Out> extends OperatorOptions {
   /** Opens it: called any number of times, and what it returns shares nothing with other openings. */

@@ -1,4 +1,4 @@
-import { checkCallback, createOperator, labelOf, type Operator, type OperatorOptions } from '../core/operator.ts'
+import { createStep, type Operator, type OperatorOptions } from '../core/operator.ts'
 import type { RecordInfo } from '../core/record.ts'
 
 /**
@@ -13,24 +13,5 @@ import type { RecordInfo } from '../core/record.ts'
  * ```
  */
 export function tap<T>(fn: (value: T, record: RecordInfo) => void, options: OperatorOptions = {}): Operator<T, T> {
-  checkCallback('tap', fn)
-  return createOperator<T, T>({
-    kind: 'stateless',
-    label: labelOf('tap', fn),
-    ...options,
-    open: (emit, context) => {
-      const { record } = context
-      return {
-        process: (value) => {
-          try {
-            fn(value, record)
-          } catch (error) {
-            context.reject(error, value)
-            return
-          }
-          emit(value)
-        },
-      }
-    },
-  })
+  return createStep('tap', fn, options)
 }

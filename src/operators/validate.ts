@@ -1,6 +1,7 @@
 import { isPromise } from 'node:util/types'
 import { MillraceError } from '../core/errors.ts'
-import { createOperator, emittedNothing, type Operator, type OperatorOptions } from '../core/operator.ts'
+import { createOperator, type Operator, type OperatorOptions } from '../core/operator.ts'
+import { emittedNothing } from '../core/steps.ts'
 
 /** A validator that follows the Standard Schema interface, version 1 (standardschema.dev): zod, valibot, arktype and others do. */
 export interface StandardSchema<In = unknown, Out = In> {

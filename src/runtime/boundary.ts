@@ -14,8 +14,11 @@ export class Boundary {
   #outs: unknown[] = []
   #outRecords: RecordInfo[] = []
   #current: RecordInfo
+  #running = false
+  #failure: { readonly error: unknown } | undefined
 
-  constructor(planned: PlannedOperator, next: FusedStage, cursor: Cursor, host: RunHost) {
+  /** `ready` is called when there is something to deliver, or a failure to tell, while nobody is in `run`. */
+  constructor(planned: PlannedOperator, next: FusedStage, cursor: Cursor, host: RunHost, ready: () => void) {
     this.planned = planned
     this.#next = next
     this.#host = host
@@ -25,6 +28,7 @@ export class Boundary {
       (value, record) => {
         this.#outs.push(value)
         this.#outRecords.push(record)
+        if (!this.#running) ready()
       },
       {
         get record() {
@@ -35,6 +39,10 @@ export class Boundary {
         side: (output) => host.counters.add(`${planned.id}: side ${output}`),
         at: () => {},
         reject: (error, value, record) => host.reject(planned.id, error, value, record ?? this.#current),
+      },
+      (error) => {
+        this.#failure ??= { error }
+        if (!this.#running) ready()
       },
     )
   }
@@ -78,10 +86,14 @@ export class Boundary {
   }
 
   async #guard(run: () => Promise<void>): Promise<void> {
+    this.#running = true
     try {
       await run()
+      if (this.#failure !== undefined) throw this.#failure.error
     } catch (error) {
       throw this.#host.attribute(this.planned.id, error, undefined, this.#current)
+    } finally {
+      this.#running = false
     }
   }
 }

@@ -23,6 +23,8 @@ export interface ExecutionOptions {
   readonly overWire?: boolean
   /** Gets every skipped record. */
   readonly deadLetter?: (letter: DeadLetter) => void
+  /** Something came out of a boundary, or failed in it, between two calls: `settle` will tell. */
+  readonly onReady?: () => void
   /** Runs only what leads here: one job's map side. */
   readonly goal?: Target
   /** Takes the place of the state of the goal: the map side of a cut ends here. */
@@ -160,6 +162,6 @@ export class Execution {
     const next = openFused(this.#fuse(operator.targets, cursor), this.host.stage(cursor), (error) =>
       this.host.malformed(operator.id, error, cursor),
     )
-    return new Boundary(operator, next, cursor, this.host)
+    return new Boundary(operator, next, cursor, this.host, () => this.#options.onReady?.())
   }
 }

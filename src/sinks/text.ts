@@ -28,13 +28,9 @@ export class TextOutput {
   }
 
   async write(output: Output): Promise<void> {
-    const items = output.kind === 'events' ? output.values : output.changes
     let text = ''
-    for (const item of items) {
-      text +=
-        output.kind === 'events'
-          ? this.#format.value(item)
-          : this.#row(item as { key: unknown; index: number; value: unknown })
+    for (const piece of this.#texts(output)) {
+      text += piece
       this.written++
       if (text.length >= CHUNK_CHARACTERS) {
         await this.#send(text)
@@ -52,8 +48,9 @@ export class TextOutput {
     if (this.#error !== undefined) throw this.#error
   }
 
-  #row({ key, index, value }: { key: unknown; index: number; value: unknown }): string {
-    return value === undefined ? this.#format.removed(key, index) : this.#format.value(value)
+  *#texts(output: Output): Generator<string> {
+    if (output.kind === 'events') for (const value of output.values) yield this.#format.value(value)
+    else for (const { key, index, value } of output.changes) yield this.#format.row(key, index, value)
   }
 
   async #send(text: string): Promise<void> {

@@ -80,6 +80,33 @@ describe('a pipeline module as a program', () => {
     expect(letters.every(({ reason }) => typeof reason === 'string' && reason !== '')).toBe(true)
   })
 
+  it('runs where no code may be made from strings', async () => {
+    const out = await program(['--disallow-code-generation-from-strings', CLICKSTREAM, '--from', '-', '--quiet'], {
+      input: CLICKS,
+    })
+    expect([out.code, out.stdout, out.stderr]).toEqual([0, ROWS, ''])
+  })
+
+  it('shows a live table as it is at the end', async () => {
+    const out = await program([
+      CLICKSTREAM,
+      '--from',
+      'clicks:?count=300&rate=3000&users=3',
+      '--live',
+      '--tick',
+      '5ms',
+      '--format',
+      'table',
+      '--quiet',
+    ])
+    const counts = out.stdout
+      .split('\n')
+      .slice(2, -1)
+      .map((line) => Number(line.split(/ +/)[1]))
+    expect(counts.length).toBeLessThanOrEqual(3)
+    expect(counts.reduce((a, b) => a + b, 0)).toBe(300)
+  })
+
   it('sends changed rows at ticks with --live, and ends on the same table', async () => {
     const child = start([CLICKSTREAM, '--from', '-', '--live', '--tick', '20ms', '--quiet'])
     const done = ended(child)
@@ -306,6 +333,18 @@ describe('a reader that leaves', () => {
     expect(out.stderr).toBe('')
     const endless = await shell(`set -o pipefail; node test/cli/echo-pipeline.ts --from clicks: --quiet | head -2`)
     expect([endless.code, endless.stdout.split('\n').length, endless.stderr]).toEqual([0, 3, ''])
+  })
+
+  it('is told about where another sink is left with nothing', async () => {
+    const folder = temporaryFolder()
+    const out = await shell(
+      `set -o pipefail; node test/cli/two-sinks-pipeline.ts --from clicks: --to stdout=- --to file=${folder}/out | head -1 > /dev/null`,
+    )
+    expect(out.code).toBe(1)
+    expect(out.stderr).toContain(
+      'the reader of standard output has closed it, so the run has ended and nothing was written elsewhere',
+    )
+    expect(readdirSync(folder)).toEqual([])
   })
 })
 

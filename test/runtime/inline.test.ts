@@ -23,6 +23,7 @@ import {
   pipeline,
   reduce,
   type Sink,
+  type Source,
   type Stream,
   tap,
   through,
@@ -33,6 +34,7 @@ import {
 import * as v from 'valibot'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
+import type { Batch } from '../../src/core/record.ts'
 import { intoArray } from '../support/into-array.ts'
 import { temporaryFolder } from '../support/program.ts'
 
@@ -339,6 +341,51 @@ describe('mapAsync', () => {
     )
     expect(out).toEqual(Array.from({ length: 100 }, (_, i) => i))
     expect(most).toBe(4)
+  })
+
+  it('gives a result when it is there, and tells a failure, though no further record comes', async () => {
+    const given: number[] = []
+    const seen = Promise.withResolvers<void>()
+    const asking: Sink<number> = {
+      sink: {
+        kind: 'asking',
+        label: 'asking',
+        open: async () => ({
+          write: (output) => {
+            if (output.kind === 'events') given.push(...(output.values as number[]))
+            seen.resolve()
+          },
+          close: async () => {},
+          abort: async () => {},
+        }),
+      },
+    }
+    const oneThenSilence = (): Source<number> => {
+      const silence = Promise.withResolvers<void>()
+      async function* batches(): AsyncGenerator<Batch> {
+        yield { kind: 'values', source: 'silent', partition: 'p', values: [1], positionOf: () => 0 }
+        await silence.promise
+      }
+      const open = async () => ({ stop: () => silence.resolve(), [Symbol.asyncIterator]: batches })
+      return { source: { kind: 'silent', label: 'silent', bounded: false, textLines: false, open } }
+    }
+    const stop = new AbortController()
+    const later = mapAsync(async (n: number) => {
+      await sleep(5)
+      return n
+    })
+    const running = execute(pipeline('p', from(oneThenSilence()).pipe(later).to(asking)), { signal: stop.signal })
+    await seen.promise
+    expect(given).toEqual([1])
+    stop.abort()
+    await running
+    const failing = mapAsync(async (): Promise<number> => {
+      await sleep(5)
+      throw new Error('late')
+    })
+    await expect(execute(pipeline('p', from(oneThenSilence()).pipe(failing).to(asking)))).rejects.toThrow(
+      'p › 1 mapAsync: late',
+    )
   })
 
   it('tries again, then goes by onError; the place is the record’s own', async () => {

@@ -3,13 +3,13 @@ import {
   type AsyncProcessor,
   createOperator,
   type EmitFrom,
-  emittedNothing,
   labelOf,
   type Operator,
   type OperatorContext,
   type OperatorOptions,
 } from '../../core/operator.ts'
 import { Cursor, type RecordInfo } from '../../core/record.ts'
+import { emittedNothing } from '../../core/steps.ts'
 import { durationMs } from '../../core/time.ts'
 
 export interface MapAsyncOptions extends OperatorOptions {
@@ -105,7 +105,7 @@ export function mapAsync<In, Out>(
     open: () => {
       throw new MillraceError('MLR_ERR_PLAN', `${label} waits: it has no synchronous form`)
     },
-    openAsync: (emit, context) => inOrder(call, concurrency, emit, context),
+    openAsync: (emit, context, failed) => inOrder(call, concurrency, emit, context, failed),
   })
 }
 
@@ -121,6 +121,7 @@ function inOrder<In, Out>(
   limit: number,
   emit: EmitFrom<Out>,
   context: OperatorContext,
+  failed: (error: unknown) => void,
 ): AsyncProcessor<In> {
   const queue: Slot<In, Out>[] = []
   const end = new AbortController()
@@ -140,8 +141,9 @@ function inOrder<In, Out>(
         }
       }
     } catch (error) {
-      failure = { error }
+      failure ??= { error }
       end.abort()
+      if (wake === undefined) failed(error)
     }
     if (failure !== undefined) wake?.reject(failure.error)
     else wake?.resolve()

@@ -39,12 +39,13 @@ export function through<In, Out = Uint8Array>(
     open: () => {
       throw new MillraceError('MLR_ERR_PLAN', 'through waits: it has no synchronous form')
     },
-    openAsync: (emit, context) => {
+    openAsync: (emit, context, failed) => {
       const made = make()
       const stream = 'length' in made ? oneOf(made) : made
       let last: RecordInfo = context.record
       let failure: { readonly error: unknown } | undefined
       const fail = (error: unknown): void => {
+        if (failure === undefined) failed(error)
         failure ??= { error }
       }
       stream.on('data', (out: Out) => {

@@ -58,6 +58,8 @@ class InlineRun {
   #readers: SourceReader[] = []
   #writing: Promise<void> = Promise.resolve()
   #stopped = false
+  #failure: { readonly error: unknown } | undefined
+  #readying = false
 
   constructor(plan: Plan, options: InlineOptions) {
     this.#plan = plan
@@ -65,6 +67,7 @@ class InlineRun {
     this.#live = options.live === true || plan.sources.some(({ source }) => !source.source.bounded)
     this.#execution = new Execution(plan, {
       live: this.#live,
+      onReady: () => this.#writeSoon(),
       ...(options.deadLetters === undefined ? {} : { deadLetter: (letter) => void this.#letters.push(letter) }),
     })
   }
@@ -88,6 +91,7 @@ class InlineRun {
       } finally {
         await ticking?.()
       }
+      if (this.#failure !== undefined) throw this.#failure.error
       clearInterval(progressing)
       this.#options.onInputEnd?.()
       await this.#execution.finishAll()
@@ -166,31 +170,41 @@ class InlineRun {
     return next
   }
 
+  /** What came out of a boundary between two batches need not wait for the next one. */
+  #writeSoon(): void {
+    if (this.#readying) return
+    this.#readying = true
+    setImmediate(() => {
+      this.#readying = false
+      this.#write().catch((error: unknown) => this.#fail(error))
+    })
+  }
+
+  /** Something failed that no source is waiting for: the sources are stopped, and the run ends with this error. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#stopped = true
+    for (const reader of this.#readers) reader.stop()
+  }
+
   #startTicking(): () => Promise<void> {
     const { tickMs = TICK_MS } = this.#options
-    let failure: { readonly error: unknown } | undefined
-    let ticking: Promise<void> = Promise.resolve()
-    let busy = false
+    let ticking: Promise<void> | undefined
+    const tick = async (): Promise<void> => {
+      this.#execution.tick()
+      await this.#write()
+    }
     const timer = setInterval(() => {
-      // While the last tick is still being written there is no other: it will carry more.
-      if (busy) return
-      busy = true
-      ticking = (async () => {
-        this.#execution.tick()
-        await this.#write()
-      })()
-        .catch((error: unknown) => {
-          failure ??= { error }
-          for (const reader of this.#readers) reader.stop()
-        })
+      // While the last tick is still being written there is no other: the next one will carry more.
+      ticking ??= tick()
+        .catch((error: unknown) => this.#fail(error))
         .finally(() => {
-          busy = false
+          ticking = undefined
         })
     }, tickMs)
     return async () => {
       clearInterval(timer)
       await ticking
-      if (failure !== undefined) throw failure.error
     }
   }
 
