@@ -37,14 +37,14 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
     if (!quiet) process.stderr.write(`${text}\n`)
   }
   const live = values.live === true || plan.sources.some(({ source }) => !source.source.bounded)
+  const progress = new ProgressLine()
+  const stop = stopOnSignals(() => progress.clear())
   say(`${plan.name}: ${describeInLine(plan)}`)
   say('no checkpoints: a run that is cut off starts again from the beginning')
-  const progress = new ProgressLine()
   // Rows that scroll by and a line that is drawn over itself do not share a terminal.
   const shared =
     process.stdout.isTTY === true &&
     plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (live || flow.over === 'stream'))
-  const stop = stopOnSignals(() => progress.clear())
   const deadLetter = values['dead-letter']
   try {
     const report = await runInline(plan, {
@@ -52,10 +52,11 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       ...(values.tick === undefined ? {} : { tickMs: durationMs(values.tick) }),
       ...(deadLetter === undefined ? {} : { deadLetters: sinkOfUrl(deadLetter, { format: 'json' }) }),
       signal: stop.signal,
-      ...(quiet || shared || !progress.active ? {} : { onProgress: (now) => progress.draw(now) }),
-      onInputEnd: () => progress.clear(),
+      ...(quiet || shared
+        ? {}
+        : { onProgress: (now) => progress.draw(now), onInputEnd: (end) => progress.finish(end) }),
     })
-    for (const line of describeReport(report, deadLetter)) say(line)
+    for (const line of describeReport(plan, report, deadLetter)) say(line)
   } catch (error) {
     const others = deadLetter !== undefined || plan.flows.some((flow) => flow.sink.sink.kind !== 'stdout')
     if (!others || !isMillraceError(error, 'MLR_ERR_OUTPUT_CLOSED')) throw error

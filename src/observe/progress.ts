@@ -28,6 +28,13 @@ export class ProgressLine {
     this.#drawn = true
   }
 
+  /** The last state, kept on the screen. */
+  finish(progress: Progress): void {
+    this.draw(progress)
+    if (this.#drawn) this.#stream.write('\n')
+    this.#drawn = false
+  }
+
   clear(): void {
     if (this.#drawn) this.#stream.write('\r\u001b[K')
     this.#drawn = false
@@ -40,7 +47,7 @@ export function describeProgress({ read, skipped, doneBytes, totalBytes }: Progr
   if (doneBytes === undefined || totalBytes === undefined || totalBytes === 0) return facts
   const share = Math.min(1, doneBytes / totalBytes)
   const full = Math.round(share * BAR)
-  const left = share > 0.02 ? `, ${duration((seconds / share) * (1 - share))} left` : ''
+  const left = share > 0.02 && share < 1 ? `, ${duration((seconds / share) * (1 - share))} left` : ''
   return `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(Math.floor(share * 100)).padStart(3)} %  ${facts}${left}`
 }
 

@@ -1,11 +1,17 @@
+import type { Plan } from '../plan/plan.ts'
 import type { RunReport } from '../runtime/report.ts'
 import { duration, number } from './progress.ts'
 
 /** What a run did, for its end: a line of counts, then what was skipped, then what operators counted. */
-export function describeReport(report: RunReport, deadLetter?: string): string[] {
+export function describeReport(plan: Plan, report: RunReport, deadLetter?: string): string[] {
   const { read, skipped, written, seconds, stopped, counters, firstSkipped } = report
   const rate = seconds > 0 ? Math.round(read / seconds) : 0
-  const outputs = written.map(([flow, count]) => `${number(count)} to ${flow}`).join(', ')
+  const outputs = written
+    .map(
+      ([name, count]) =>
+        `${number(count)} to ${plan.flows.find((flow) => flow.name === name)?.sink.sink.label ?? name}`,
+    )
+    .join(', ')
   const lines = [
     `read ${number(read)} records, skipped ${number(skipped)}, wrote ${outputs === '' ? 'nothing' : outputs}, in ${duration(seconds)} (${number(rate)}/s)`,
   ]

@@ -33,8 +33,8 @@ export function describeInLine(plan: Plan): string {
       const path = plan.operators
         .filter((operator) => leadsTo(operator, flow))
         .map((operator) => operator.id.replace(/^\d+ /, '').replace(/\(.*\)$/, ''))
-      const sources = sourcesOf(plan, flow).map((source) => source.name)
-      return [sources.join(' + '), ...path, flow.name].join(' → ')
+      const sources = sourcesOf(plan, flow).map((source) => source.source.source.kind)
+      return [sources.join(' + '), ...path, flow.sink.sink.kind].join(' → ')
     })
     .join('; ')
 }

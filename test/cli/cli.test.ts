@@ -16,8 +16,8 @@ describe('a pipeline module as a program', () => {
   it('runs with stdin and stdout, data only on stdout', async () => {
     const out = await program([CLICKSTREAM, '--from', '-', '--to', '-'], { input: CLICKS })
     expect([out.code, out.stdout]).toEqual([0, ROWS])
-    expect(out.stderr).toMatch(/^clickstream: stdin → parseJson|^clickstream: file → parseJson/)
-    expect(out.stderr).toContain('read 3 records, skipped 1, wrote 2 to stdout, in ')
+    expect(out.stderr).toMatch(/^clickstream: stdin → parseJson → filter → keyBy → aggregate → map → stdout\n/)
+    expect(out.stderr).toContain('read 3 records, skipped 1, wrote 2 to stdout (json), in ')
     expect(out.stderr).toContain('stdin:2  parseJson: not JSON:')
   })
 
@@ -378,6 +378,14 @@ describe('signals', () => {
     child.kill('SIGTERM')
     const out = await done
     expect([out.code, out.stdout]).toEqual([0, ROWS])
+  })
+
+  it('reaches a source that never waits', async () => {
+    const child = start([CLICKSTREAM, '--from', 'clicks:', '--to', '/dev/null'])
+    const done = ended(child)
+    await new Promise<void>((resolve) => child.stderr.once('data', () => resolve()))
+    child.kill('SIGTERM')
+    expect((await done).code).toBe(0)
   })
 
   it('a second one exits at once', async () => {

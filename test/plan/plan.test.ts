@@ -82,7 +82,7 @@ engines
   hadoop  bad: one job, mappers only (1)
 `)
     expect(describeInLine(plan.plan)).toBe(
-      'memory + more → splitting → mapAsync → good; memory + more → splitting → bad',
+      'memory + memory → splitting → mapAsync → stdout; memory + memory → splitting → stdout',
     )
     expect(describeMermaid(plan.plan)).toContain('op0 -.->|negative| flow1')
   })

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks'
+import { setImmediate as afterEvents } from 'node:timers/promises'
 import type { DeadLetterSink } from '../../core/operator.ts'
 import type { Batch } from '../../core/record.ts'
 import type { Plan, PlannedFlow } from '../../plan/plan.ts'
@@ -21,7 +22,7 @@ export interface InlineOptions {
   /** Called while it runs, about ten times a second. */
   readonly onProgress?: (progress: Progress) => void
   /** The sources have ended; the last rows are about to be written. */
-  readonly onInputEnd?: () => void
+  readonly onInputEnd?: (progress: Progress) => void
 }
 
 export interface Progress {
@@ -32,6 +33,8 @@ export interface Progress {
 }
 
 const TICK_MS = 250
+/** A source that never waits (generated, in memory, in the system's cache) must not keep ticks, signals and progress from running. */
+const LONGEST_TURN_MS = 10
 const PROGRESS_MS = 100
 
 /**
@@ -93,7 +96,7 @@ class InlineRun {
       }
       if (this.#failure !== undefined) throw this.#failure.error
       clearInterval(progressing)
-      this.#options.onInputEnd?.()
+      this.#options.onInputEnd?.(this.#progress())
       await this.#execution.finishAll()
       await this.#write()
       for (const { writer } of this.#writers) await writer.close()
@@ -144,10 +147,15 @@ class InlineRun {
   }
 
   async #pump(source: string, batches: AsyncIterable<Batch>): Promise<void> {
+    let turn = performance.now()
     for await (const batch of batches) {
       if (this.#stopped) return
       this.#execution.take(source, batch)
       await this.#write()
+      if (performance.now() - turn > LONGEST_TURN_MS) {
+        await afterEvents()
+        turn = performance.now()
+      }
     }
   }
 
