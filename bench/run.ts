@@ -119,7 +119,9 @@ async function clicks(path: string): Promise<void> {
   say('| --- | ---: | ---: | ---: |')
   for (const { name } of rivals) {
     const peak = Math.max(...(results.get(name) as Measured[]).map(({ peakMB }) => peakMB))
-    say(`| ${name.replaceAll('|', '\\|')} | ${time(name).toFixed(2)} | ${(time(name) / time('millrace run')).toFixed(2)} | ${peak} |`)
+    say(
+      `| ${name.replaceAll('|', '\\|')} | ${time(name).toFixed(2)} | ${(time(name) / time('millrace run')).toFixed(2)} | ${peak} |`,
+    )
   }
   say(
     `\nChecksum of every result: ${checksums.size === 1 ? `the same (${[...checksums][0]})` : `DIFFERENT: ${[...checksums].join(', ')}`}\n`,

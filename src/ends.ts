@@ -42,6 +42,7 @@ export function file(path: string, options: TextSinkOptions & LineSourceOptions 
       label: `file ${path}`,
       bounded: true,
       textLines: true,
+      resumable: true,
       open: async (opening) => (await import('./sources/file.ts')).openFileSource(path, { ...opening, maxLineBytes }),
     },
     ...fileSink(path, textFormat(options)),
@@ -144,6 +145,7 @@ export function sourceOfUrl(url: string): Source<unknown> {
 /** The sink that a `--to` names: `-`, or a path. */
 export function sinkOfUrl(url: string, format: TextSinkOptions = {}): Sink<unknown> {
   if (url === '-') return stdout(format)
+  if (url.startsWith('sqlite:')) return sqliteOfUrl(url)
   refuseOtherSystems(url)
   if (url === '') throw new MillraceError('MLR_ERR_USAGE', '--to takes a path or -; got nothing')
   return fileSink(url, textFormat(format))
@@ -158,6 +160,40 @@ function clicksOptions(url: string): ClicksOptions {
   return Object.fromEntries([...query].map(([name, value]) => [name, value === '' ? Number.NaN : Number(value)]))
 }
 
+/**
+ * A table of an SQLite database: a column a member, rows of a table by their key. With checkpoints exactly once; without them each run
+ * replaces what the table held, when it has ended well.
+ *
+ * @example
+ * ```ts
+ * const hits = pipeline('hits', from(memory([{ page: '/', n: 1 }])).to(sqlite({ path: ':memory:', table: 'hits' })))
+ * ```
+ */
+export function sqlite(options: { readonly path: string; readonly table: string }): Sink<unknown> {
+  const { path, table } = options
+  if (typeof path !== 'string' || path === '' || typeof table !== 'string' || table === '') {
+    throw new MillraceError('MLR_ERR_PLAN', `sqlite takes { path, table }; got ${show(options)}`)
+  }
+  return {
+    sink: {
+      kind: 'sqlite',
+      label: `sqlite ${path} table ${table}`,
+      open: async () => (await import('./sinks/sqlite.ts')).openSqlite({ path, table }),
+      openTask: async ({ pipeline }) => (await import('./sinks/sqlite.ts')).openSqliteTask({ path, table }, pipeline),
+    },
+  }
+}
+
+function sqliteOfUrl(url: string): Sink<unknown> {
+  const [path = '', query = ''] = url.slice('sqlite:'.length).split('?')
+  const given = new URLSearchParams(query)
+  const table = given.get('table') ?? ''
+  if (path === '' || table === '' || [...given.keys()].some((name) => name !== 'table')) {
+    throw new MillraceError('MLR_ERR_USAGE', `an SQLite sink is sqlite:FILE?table=NAME; got ${show(url)}`)
+  }
+  return sqlite({ path, table })
+}
+
 /** `kafka://…` is no file, and a file that looks so can be named `./kafka://…`. */
 function refuseOtherSystems(url: string): void {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
@@ -166,7 +202,7 @@ function refuseOtherSystems(url: string): void {
     throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: name a file by its path, without file:`)
   throw new MillraceError(
     'MLR_ERR_USAGE',
-    `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, - and clicks:; for a file of that name write ./${scheme}:…`,
+    `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, -, clicks: and sqlite:; for a file of that name write ./${scheme}:…`,
   )
 }
 
@@ -194,6 +230,7 @@ function stdoutSink(format: TextFormat): Sink<unknown> {
       ...format,
       withFormat: (other) => stdoutSink({ ...format, ...other }),
       open: async () => (await import('./sinks/stdout.ts')).openStdout(format),
+      openTask: async () => (await import('./sinks/stdout.ts')).openStdoutTask(format),
     },
   }
 }

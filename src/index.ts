@@ -26,7 +26,7 @@ export type {
 } from './core/operator.ts'
 export type { LinePosition, RecordInfo } from './core/record.ts'
 export { combiner, mapper, reducer } from './embed.ts'
-export { clicks, file, type LineSourceOptions, memory, stdin, stdout, type TextSinkOptions } from './ends.ts'
+export { clicks, file, type LineSourceOptions, memory, sqlite, stdin, stdout, type TextSinkOptions } from './ends.ts'
 export type { FormatName, TextFormat } from './formats/format.ts'
 export { aggregate, type Row } from './operators/aggregate.ts'
 export { type AsyncCall, type MapAsyncOptions, mapAsync } from './operators/boundaries/map-async.ts'

@@ -2,7 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 
 export const VERSION = `millrace ${packageJson.version}`
 
-const COMMANDS = ['run', 'describe', 'map', 'combine', 'reduce', 'batch', 'verify'] as const
+const COMMANDS = ['run', 'describe', 'map', 'combine', 'reduce', 'batch', 'verify', 'checkpoints'] as const
 export type Command = (typeof COMMANDS)[number]
 
 export function isCommand(text: string): text is Command {
@@ -16,11 +16,14 @@ Commands:
   batch     run it as a MapReduce job on this machine
   verify    run it as both and compare the bytes
   describe  show the plan
+  checkpoints
+            list, show or verify what a run has left
   map, combine, reduce
             play one role over stdin and stdout: what Hadoop Streaming calls
 
 Every command has --help. --version tells the version.
-Exit codes: 0 done, 1 the run failed, 2 wrong usage.
+Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 another process has
+taken the pipeline over.
 `
 
 const ENDS = `  --from [NAME=]SOURCE  a file, folder or 'glob' (.gz and .zst are unpacked),
@@ -38,13 +41,22 @@ export function helpOf(command: Command): string {
       run: `run: as a stream
 
 ${ENDS}
-  --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout
+  --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout,
+                        sqlite:FILE?table=NAME
 ${FORMAT}
   --sort COLUMN         for table: numbers greatest first, texts in order
   --limit N             for table: how many rows (default 20)
   --live                send rows as they change, not only at the end
   --tick DURATION       time between sends of changed rows (default 250ms)
   --dead-letter FILE    keep the records that were skipped, as JSON lines
+  --follow              do not end at the end of files: wait for more lines,
+                        and for more files in a folder
+  --checkpoint FOLDER   keep checkpoints: a run that is cut off goes on where
+                        it was; with an sqlite sink exactly once
+  --until-idle DURATION end when nothing has come for so long
+  --fresh               read everything again, as a new generation
+  --take-over           do not wait for an owner that may live
+  --drop-state NAME     give up a state that no longer fits
   --quiet               say nothing on stderr but errors
 
 Without --from and --to the ends are those that the pipeline declares.
@@ -70,6 +82,12 @@ ${FORMAT}
                         2 × 2 without combiner and 5 × 3 with two
 
 Exit code 1 if they differ: the first difference is shown.`,
+      checkpoints: `checkpoints [list|show|verify]: what a run has left
+
+  --checkpoint FOLDER   the folder
+  --key KEY             for show: the state of one key
+
+Only reads.`,
       describe: `describe: the plan
 
   --mermaid             as a Mermaid flowchart`,

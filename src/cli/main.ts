@@ -35,6 +35,8 @@ async function dispatch(pipeline: Pipeline, argv: readonly string[], invocation:
   switch (command) {
     case 'run':
       return (await import('./run-command.ts')).runCommand(pipeline, options)
+    case 'checkpoints':
+      return (await import('./checkpoints-command.ts')).checkpointsCommand(options)
     case 'describe':
       return (await import('./describe-command.ts')).describeCommand(pipeline, options)
     case 'map':

@@ -8,7 +8,7 @@ import { describeInLine } from '../plan/describe.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
 import type { Plan } from '../plan/plan.ts'
 import { withEnds } from '../plan/with-ends.ts'
-import { runInline } from '../runtime/exchanges/inline.ts'
+import { type Progress, runInline } from '../runtime/exchanges/inline.ts'
 import type { Sink } from '../sinks/sink.ts'
 import type { Source } from '../sources/source.ts'
 import { byName, FORMAT_OPTIONS, formatOf, parseOptions } from './arguments.ts'
@@ -27,6 +27,12 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       tick: { type: 'string' },
       'dead-letter': { type: 'string' },
       quiet: { type: 'boolean' },
+      checkpoint: { type: 'string' },
+      follow: { type: 'boolean' },
+      'until-idle': { type: 'string' },
+      fresh: { type: 'boolean' },
+      'take-over': { type: 'boolean' },
+      'drop-state': { type: 'string', multiple: true },
       ...FORMAT_OPTIONS,
     },
     'run',
@@ -40,21 +46,54 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
   const progress = new ProgressLine()
   const stop = stopOnSignals(() => progress.clear())
   say(`${plan.name}: ${describeInLine(plan)}`)
-  say('no checkpoints: a run that is cut off starts again from the beginning')
+  const { checkpoint } = values
+  for (const option of ['until-idle', 'fresh', 'take-over', 'drop-state'] as const) {
+    if (values[option] !== undefined && checkpoint === undefined)
+      throw new MillraceError('MLR_ERR_USAGE', `--${option} is for runs with --checkpoint FOLDER`)
+  }
   // Rows that scroll by and a line that is drawn over itself do not share a terminal.
   const shared =
     process.stdout.isTTY === true &&
     plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (live || flow.over === 'stream'))
   const deadLetter = values['dead-letter']
+  if (deadLetter !== undefined && checkpoint !== undefined) {
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      '--dead-letter can’t be combined with --checkpoint yet: what is skipped is counted in the checkpoints',
+    )
+  }
+  const showing =
+    quiet || shared
+      ? {}
+      : { onProgress: (now: Progress) => progress.draw(now), onInputEnd: (end: Progress) => progress.finish(end) }
   try {
+    if (checkpoint !== undefined) {
+      const { openDirectoryStore } = await import('../checkpoints/directory.ts')
+      const { CheckpointLog } = await import('../checkpoints/log.ts')
+      const { runCheckpointed } = await import('../runtime/exchanges/checkpointed.ts')
+      const report = await runCheckpointed(plan, {
+        log: new CheckpointLog(await openDirectoryStore(checkpoint)),
+        ...(values.tick === undefined ? {} : { intervalMs: durationMs(values.tick) }),
+        ...(values['until-idle'] === undefined ? {} : { untilIdleMs: durationMs(values['until-idle']) }),
+        follow: values.follow === true,
+        fresh: values.fresh === true,
+        takeOver: values['take-over'] === true,
+        dropStates: values['drop-state'] ?? [],
+        signal: stop.signal,
+        say,
+        ...showing,
+      })
+      for (const line of describeReport(plan, report)) say(line)
+      return
+    }
+    say('no checkpoints: a run that is cut off starts again from the beginning')
     const report = await runInline(plan, {
       live,
+      follow: values.follow === true,
       ...(values.tick === undefined ? {} : { tickMs: durationMs(values.tick) }),
       ...(deadLetter === undefined ? {} : { deadLetters: sinkOfUrl(deadLetter, { format: 'json' }) }),
       signal: stop.signal,
-      ...(quiet || shared
-        ? {}
-        : { onProgress: (now) => progress.draw(now), onInputEnd: (end) => progress.finish(end) }),
+      ...showing,
     })
     for (const line of describeReport(plan, report, deadLetter)) say(line)
   } catch (error) {

@@ -23,6 +23,10 @@ export const ERRORS = {
   MLR_ERR_OUTPUT_CLOSED: 'the reader of our output has closed it',
   MLR_ERR_CHILD: 'a process that Millrace started has failed',
   MLR_ERR_DIFFERENT: 'the two engines gave different bytes',
+  MLR_ERR_CHECKPOINT_STORE: 'the place of the checkpoints cannot be used',
+  MLR_ERR_CHECKPOINT_DAMAGED: 'a checkpoint is damaged',
+  MLR_ERR_CHECKPOINT_REFUSED: 'the checkpoints and this start do not fit each other',
+  MLR_ERR_FENCED: 'another process has taken the pipeline over',
   MLR_ERR_USAGE: 'the command line is wrong',
 } as const
 

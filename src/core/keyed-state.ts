@@ -20,6 +20,15 @@ export interface RowMemory {
   parts: Map<object, unknown[]> | undefined
 }
 
+/** A row of a table in a checkpoint. */
+export interface SavedRow {
+  readonly key: Key
+  /** The text of the accumulator; null: the row is gone. */
+  readonly accumulator: string | null
+  /** By outlet: how many rows it became there, or what it contributed to the next aggregate. */
+  readonly sent: readonly unknown[]
+}
+
 export function memoryOf(state: KeyState): RowMemory {
   state.memory ??= { sent: [], contributions: 0, parts: undefined }
   return state.memory
@@ -52,6 +61,17 @@ export class KeyedState {
     if (this.#overWire) this.#mergeInto(state, this.#wired(aggregate.add(aggregate.init(), value)))
     else state.accumulator = aggregate.add(state.accumulator, value)
     return state
+  }
+
+  /** Puts back what a checkpoint holds of a key. It counts as unchanged. */
+  restore(key: Key, accumulator: unknown): KeyState {
+    const state: KeyState = { key, accumulator, changed: false, memory: undefined }
+    this.#states.add(key, state)
+    return state
+  }
+
+  get(key: Key): KeyState | undefined {
+    return this.#states.get(key)
   }
 
   merge(key: Key, accumulator: unknown): void {

@@ -28,6 +28,8 @@ export interface Origin {
   headersOf?(index: number): ReadonlyMap<string, Uint8Array>
   /** The record's raw bytes, for a dead letter. */
   rawOf?(index: number): Uint8Array | undefined
+  /** Where a source that resumes goes on after this batch, and under which name it knows the partition. Asked when the batch was used. */
+  readonly resume?: { readonly partition: string; readonly position: unknown } | undefined
 }
 
 /** Records as values. */

@@ -25,6 +25,7 @@ export class LineBlock implements LineBatch {
   readonly #maxLineBytes: number
   /** The real length of a line that was too long to keep, of which `bytes` is the beginning. */
   readonly #tooLong: number | undefined
+  readonly #identity: string | undefined
   #lineCount: number | undefined
   #askedIndex = 0
   #askedStart = 0
@@ -37,6 +38,7 @@ export class LineBlock implements LineBatch {
     firstLine: number | undefined
     maxLineBytes: number
     tooLong?: number
+    identity?: string | undefined
   }) {
     this.source = from.source
     this.partition = from.partition
@@ -45,6 +47,7 @@ export class LineBlock implements LineBatch {
     this.#firstLine = from.firstLine
     this.#maxLineBytes = from.maxLineBytes
     this.#tooLong = from.tooLong
+    this.#identity = from.identity
   }
 
   get byteLength(): number {
@@ -71,6 +74,14 @@ export class LineBlock implements LineBatch {
       from = end + 1
     }
     return false
+  }
+
+  get resume(): { readonly partition: string; readonly position: LinePosition } | undefined {
+    if (this.#identity === undefined) return undefined
+    // The LF of a line that was too long is not among the bytes that were kept.
+    const bytes = this.#tooLong === undefined ? this.#bytes.length : this.#tooLong + 1
+    const line = this.#firstLine === undefined ? undefined : this.#firstLine + this.lineCount
+    return { partition: this.#identity, position: { line, offset: this.#offset + bytes } }
   }
 
   setLineCount(lines: number): void {
@@ -157,6 +168,12 @@ export interface FrameOptions {
   readonly partition: string
   /** The byte at which the chunks start in the file, 0 by default. Only there a byte-order mark is ignored and lines have numbers. */
   readonly offset?: number
+  /** The number of the first line, where the chunks do not start at the beginning. */
+  readonly line?: number
+  /** What a source that resumes knows the partition by. */
+  readonly identity?: string
+  /** Leave a last line without LF alone: its writer may be at it. */
+  readonly wholeLinesOnly?: boolean
   /** Longer lines are malformed; they are never held in memory whole. */
   readonly maxLineBytes?: number
 }
@@ -168,9 +185,9 @@ export interface FrameOptions {
 export async function* frameLines(chunks: AsyncIterable<Uint8Array>, options: FrameOptions): AsyncGenerator<LineBlock> {
   const { source, partition, maxLineBytes = DEFAULT_MAX_LINE_BYTES } = options
   let offset = options.offset ?? 0
-  const numbered = offset === 0
-  let line = 1
-  let start = numbered
+  const numbered = offset === 0 || options.line !== undefined
+  let line = options.line ?? 1
+  let start = offset === 0
   let pieces: Buffer[] = []
   let held = 0
   let tooLongBytes = 0
@@ -182,6 +199,7 @@ export async function* frameLines(chunks: AsyncIterable<Uint8Array>, options: Fr
       offset,
       firstLine: numbered ? line : undefined,
       maxLineBytes,
+      identity: options.identity,
       ...(tooLong === undefined ? {} : { tooLong }),
     })
   const taken = (given: LineBlock, bytes: number): void => {
@@ -247,6 +265,7 @@ export async function* frameLines(chunks: AsyncIterable<Uint8Array>, options: Fr
       }
     }
   }
+  if (options.wholeLinesOnly === true) return
   if (tooLongBytes > 0) yield block(Buffer.concat(pieces), tooLongBytes)
   else if (held > 0) yield block(Buffer.concat(pieces))
 }

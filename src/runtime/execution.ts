@@ -1,5 +1,5 @@
 import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
-import { KeyedState } from '../core/keyed-state.ts'
+import { KeyedState, type SavedRow } from '../core/keyed-state.ts'
 import type { DeadLetterSink } from '../core/operator.ts'
 import { type Batch, Cursor } from '../core/record.ts'
 import {
@@ -45,6 +45,8 @@ export class Execution {
   readonly #options: ExecutionOptions
   readonly #stages = new Map<string, FusedStage>()
   readonly #tableOf = new Map<PlannedOperator, Table>()
+  /** By table: where its outlets lead, slot by slot. */
+  readonly #outletsOf = new Map<PlannedOperator, readonly Target[]>()
   readonly #boundaries = new Map<PlannedOperator, Boundary>()
 
   constructor(plan: Plan, options: ExecutionOptions = {}) {
@@ -105,6 +107,23 @@ export class Execution {
     for (const table of this.tables) table.flush()
   }
 
+  /** What the last tick changed, table by table, for a checkpoint. */
+  *ticked(): Generator<readonly [table: string, row: SavedRow]> {
+    for (const table of this.tables) for (const row of table.ticked()) yield [table.planned.name, row]
+  }
+
+  /** Puts the rows of a checkpoint back; each key comes once. */
+  restore(rows: Iterable<readonly [table: string, row: SavedRow]>): void {
+    const byName = new Map(this.tables.map((table) => [table.planned.name, table]))
+    for (const [name, row] of rows) byName.get(name)?.restore(row)
+    for (const table of this.tables) {
+      this.#outletsOf.get(table.planned)?.forEach((target, slot) => {
+        const next = target.type === 'operator' ? this.#tableOf.get(target) : undefined
+        if (next !== undefined) table.restoreContributions(slot, next)
+      })
+    }
+  }
+
   destroy(error?: Error): void {
     for (const boundary of this.#boundaries.values()) boundary.destroy(error)
   }
@@ -143,6 +162,7 @@ export class Execution {
   #openTable(operator: PlannedOperator): Table {
     const { live = false, overWire = false } = this.#options
     const outlets: RowOutlet[] = []
+    const leadTo: Target[] = []
     const cursor = new Cursor()
     const targets = this.#targets(operator.targets, (target) => {
       const slot = outlets.length
@@ -150,9 +170,13 @@ export class Execution {
         target.type === 'flow'
           ? rowsToPort(this.ports.get(target) as Port, slot, live)
           : this.#tableOf.get(target)?.intakeOfRows(slot, live, cursor)
-      if (outlet !== undefined) outlets.push(outlet)
+      if (outlet !== undefined) {
+        outlets.push(outlet)
+        leadTo.push(target)
+      }
       return outlet
     })
+    this.#outletsOf.set(operator, leadTo)
     const rows = new RowStage(operator, targets, outlets, this.host)
     return new Table(operator, new KeyedState(operator.operator.definition.aggregate!, { overWire }), rows, this.host)
   }

@@ -1,6 +1,7 @@
+import { decodeAccumulator, encodeAccumulator } from '../core/aggregate.ts'
 import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
 import { checkKey, type Key, keyText } from '../core/key.ts'
-import { type KeyedState, type KeyState, memoryOf } from '../core/keyed-state.ts'
+import { type KeyedState, type KeyState, memoryOf, type RowMemory, type SavedRow } from '../core/keyed-state.ts'
 import { Cursor } from '../core/record.ts'
 import type { PlannedOperator } from '../plan/plan.ts'
 import type { RunHost } from './host.ts'
@@ -78,6 +79,7 @@ export class Table {
   readonly #state: KeyedState
   readonly #rows: RowStage
   readonly #host: RunHost
+  #ticked: readonly KeyState[] = []
 
   constructor(planned: PlannedOperator, state: KeyedState, rows: RowStage, host: RunHost) {
     this.planned = planned
@@ -92,7 +94,8 @@ export class Table {
 
   /** Sends each row that changed since the last tick, once, in the order of the keys. */
   tick(): void {
-    for (const row of this.#state.takeChanged()) {
+    this.#ticked = this.#state.takeChanged()
+    for (const row of this.#ticked) {
       const { memory } = row
       if (memory !== undefined && memory.contributions === 0 && this.planned.over === 'table') this.#rows.retract(row)
       else {
@@ -105,6 +108,39 @@ export class Table {
   flush(): void {
     this.tick()
     this.#rows.flush()
+  }
+
+  /** The rows that the last tick sent, with what is remembered of each: what a checkpoint adds to the state. */
+  *ticked(): Generator<SavedRow> {
+    const { aggregate } = this.#state
+    for (const { key, accumulator, memory } of this.#ticked) {
+      const sent = memory?.sent ?? []
+      const gone = this.planned.over === 'table' && memory?.contributions === 0
+      yield gone
+        ? { key, accumulator: null, sent: [] }
+        : { key, accumulator: encodeAccumulator(aggregate, accumulator), sent }
+    }
+  }
+
+  /** Puts a row back as a checkpoint holds it. */
+  restore({ key, accumulator, sent }: SavedRow): void {
+    if (accumulator === null) return
+    const row = this.#state.restore(key, decodeAccumulator(this.#state.aggregate, accumulator))
+    if (sent.length > 0) memoryOf(row).sent.push(...sent)
+  }
+
+  /** After all rows are back: tells the next aggregate which of its rows each one stands behind. */
+  restoreContributions(slot: number, next: Table): void {
+    for (const row of this.#state.states()) {
+      for (const contribution of (row.memory?.sent[slot] ?? []) as Contribution[])
+        next.#restoreContribution(row, contribution)
+    }
+  }
+
+  #restoreContribution(from: KeyState, { key, value }: Contribution): void {
+    const row = this.#state.get(key)
+    if (row === undefined) throw new Error(`the state of ${this.planned.name} lacks the key ${keyText(key)}`)
+    this.#remember(memoryOf(row), from, value)
   }
 
   /** Where the events of a stream enter. */
@@ -144,9 +180,12 @@ export class Table {
   #contribute(from: KeyState, { key, value }: Contribution): void {
     const { remove } = this.#state.aggregate
     const row = remove === undefined ? this.#state.touch(key) : this.#state.add(key, value)
-    const memory = memoryOf(row)
+    this.#remember(memoryOf(row), from, value)
+  }
+
+  #remember(memory: RowMemory, from: KeyState, value: unknown): void {
     memory.contributions++
-    if (remove !== undefined) return
+    if (this.#state.aggregate.remove !== undefined) return
     memory.parts ??= new Map()
     const values = memory.parts.get(from)
     if (values === undefined) memory.parts.set(from, [value])

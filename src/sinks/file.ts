@@ -7,7 +7,7 @@ import { createGzip, createZstdCompress } from 'node:zlib'
 import { MillraceError, reasonOf } from '../core/errors.ts'
 import type { TextFormat } from '../formats/format.ts'
 import { openFormat } from '../formats/format.ts'
-import type { SinkWriter } from '../sinks/sink.ts'
+import type { SinkWriter } from './sink.ts'
 import { TextOutput } from './text.ts'
 
 /**

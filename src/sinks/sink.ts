@@ -19,6 +19,30 @@ export interface SinkDefinition<T> {
   /** The same sink with another format: what `--format` asks for. */
   withFormat?(format: TextFormat): Sink<unknown>
   open(): Promise<SinkWriter>
+  /** Opens it as a part of a task with checkpoints; a sink without it can't be one. */
+  openTask?(options: { readonly pipeline: string; readonly flow: string }): Promise<TaskSink>
+}
+
+/**
+ * A sink's part in the protocol of checkpoints. `prepare` is called at the cut and returns what is owed to readers, as text; that text is
+ * committed inside the checkpoint; only then it is published, again and again under the same version until that has succeeded once.
+ */
+export interface TaskSink {
+  /** For the start: 'exactly once', or what less it can promise. */
+  readonly promise: string
+  /** Which pipeline it belongs to and what was published last, as the sink itself has recorded it. */
+  recorded(): Promise<{ readonly pipeline: string; readonly version: Version } | undefined>
+  /** Synchronous: what is in the ports at the cut, and nothing that comes later. */
+  prepare(outputs: Iterable<Output>): string | undefined
+  /** Idempotent by version: a version that is not greater than the recorded one changes nothing. Returns how many rows or events it wrote. */
+  publish(version: Version, prepared: string): Promise<number>
+  close(): Promise<void>
+}
+
+/** Orders all that a task publishes: first the generation, then the number. */
+export interface Version {
+  readonly generation: number
+  readonly number: number
 }
 
 /** A row of a table has a new value, or is no longer there. The row is (key, index); the index tells the rows of one key apart. */

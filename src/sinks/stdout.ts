@@ -1,6 +1,6 @@
 import type { TextFormat } from '../formats/format.ts'
 import { openFormat } from '../formats/format.ts'
-import type { SinkWriter } from '../sinks/sink.ts'
+import type { SinkWriter, TaskSink } from './sink.ts'
 import { flushed, stdoutError } from './standard-output.ts'
 import { TextOutput } from './text.ts'
 
@@ -23,5 +23,29 @@ export function openStdout(format: TextFormat): SinkWriter {
         output.check()
       }),
     abort: async () => {},
+  }
+}
+
+/** As a part of a task: what was written can't be taken back, so a crash may repeat the last rows. */
+export function openStdoutTask(format: TextFormat): TaskSink {
+  const text = openFormat(format)
+  return {
+    promise: 'at least once: a crash may repeat the last rows',
+    recorded: async () => undefined,
+    prepare: (outputs) => {
+      let prepared = ''
+      for (const output of outputs) {
+        if (output.kind === 'events') for (const value of output.values) prepared += text.value(value)
+        else for (const { key, index, value } of output.changes) prepared += text.row(key, index, value)
+      }
+      return prepared === '' ? undefined : prepared
+    },
+    publish: async (_version, prepared) => {
+      await new Promise<void>((resolve, reject) => {
+        process.stdout.write(prepared, (error) => (error ? reject(stdoutError(error)) : resolve()))
+      })
+      return prepared.split('\n').length - 1
+    },
+    close: async () => {},
   }
 }

@@ -12,6 +12,8 @@ export interface InputFile {
   readonly compression: 'gzip' | 'zstd' | undefined
   /** A pipe, a device: its size says nothing. */
   readonly regular: boolean
+  /** Device and inode: the same file under another name, and another file under the same name, are told apart by it. */
+  readonly identity: string
 }
 
 /** Reads this much at a time: below it the calls show in the profile, above it only the memory does. */
@@ -93,12 +95,14 @@ interface Found {
   readonly bytes: number
   readonly directory: boolean
   readonly regular: boolean
+  readonly identity: string
 }
 
 async function look(path: string): Promise<Found | undefined> {
   try {
     const found = await stat(path)
-    return { bytes: found.size, directory: found.isDirectory(), regular: found.isFile() }
+    const identity = `${found.dev}:${found.ino}`
+    return { bytes: found.size, directory: found.isDirectory(), regular: found.isFile(), identity }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
       return undefined
@@ -106,9 +110,9 @@ async function look(path: string): Promise<Found | undefined> {
   }
 }
 
-function inputFile(path: string, { bytes, regular }: Found): InputFile {
+function inputFile(path: string, { bytes, regular, identity }: Found): InputFile {
   const compression = /\.gz$/i.test(path) ? 'gzip' : /\.zst$/i.test(path) ? 'zstd' : undefined
-  return { path, bytes, compression, regular }
+  return { path, bytes, compression, regular, identity }
 }
 
 async function filesIn(folder: string): Promise<string[]> {

@@ -15,6 +15,8 @@ export interface SourceDefinition<T> {
   readonly bounded: boolean
   /** Its records are lines of text, so a mapper that reads lines from stdin can stand in for it. */
   readonly textLines: boolean
+  /** It can go on where a checkpoint says that it had come to. */
+  readonly resumable?: boolean
   /** Only for types: what its records are. */
   readonly out?: T
   /** Opens it for one run. Errors that can be told now (no such file) are told now. */
@@ -24,6 +26,10 @@ export interface SourceDefinition<T> {
 export interface SourceOptions {
   /** The name of the source in the pipeline: what its batches carry. */
   readonly name: string
+  /** By partition: where to go on. A partition that is not in it is read from its beginning. */
+  readonly positions?: Readonly<Record<string, unknown>>
+  /** Do not end at the end: wait for more. */
+  readonly follow?: boolean
 }
 
 /**

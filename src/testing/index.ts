@@ -4,4 +4,5 @@ export { type OperatorContractOptions, operatorContract } from './operator-contr
 export { Random } from './random.ts'
 export { type SinkContractOptions, sinkContract } from './sink-contract.ts'
 export { type SourceContractOptions, sourceContract } from './source-contract.ts'
+export { type StoreContractOptions, storeContract } from './store-contract.ts'
 export { type PushOptions, type TestDriver, type TestDriverOptions, testDriver } from './test-driver.ts'

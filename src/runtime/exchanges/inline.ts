@@ -13,6 +13,8 @@ import type { DeadLetter } from '../skipped.ts'
 export interface InlineOptions {
   /** Send rows at ticks, not only at the end. Always so where a source has no end. */
   readonly live?: boolean
+  /** Do not end at the end of files: wait for more. */
+  readonly follow?: boolean
   /** Time between ticks. Default 250. */
   readonly tickMs?: number
   /** Gets every skipped record as JSON lines. */
@@ -67,7 +69,8 @@ class InlineRun {
   constructor(plan: Plan, options: InlineOptions) {
     this.#plan = plan
     this.#options = options
-    this.#live = options.live === true || plan.sources.some(({ source }) => !source.source.bounded)
+    this.#live =
+      options.live === true || options.follow === true || plan.sources.some(({ source }) => !source.source.bounded)
     this.#execution = new Execution(plan, {
       live: this.#live,
       onReady: () => this.#writeSoon(),
@@ -114,7 +117,9 @@ class InlineRun {
 
   async #openEnds(): Promise<void> {
     // Sources first: an input that is not there must not leave an output behind.
-    this.#readers = await Promise.all(this.#plan.sources.map(({ name, source }) => source.source.open({ name })))
+    this.#readers = await Promise.all(
+      this.#plan.sources.map(({ name, source }) => source.source.open({ name, follow: this.#options.follow === true })),
+    )
     for (const [flow, port] of this.#execution.ports) {
       this.#writers.push({ port, writer: await flow.sink.sink.open(), flow })
     }

@@ -1,0 +1,20 @@
+import { parentPort } from 'node:worker_threads'
+import { seal, unseal } from './sealed.ts'
+import { mergeStateLines } from './state-part.ts'
+
+/** What a merge is asked: the blobs of the parts, oldest first. */
+export interface MergeRequest {
+  readonly names: readonly string[]
+  readonly blobs: readonly Uint8Array[]
+  readonly fromTheFirst: boolean
+}
+
+// A worker of its own: with a million keys a merge takes a second, in which the stream must not stand.
+parentPort?.on('message', ({ names, blobs, fromTheFirst }: MergeRequest) => {
+  try {
+    const parts = blobs.map((blob, i) => unseal('part', names[i] as string, blob))
+    parentPort?.postMessage({ merged: seal('part', mergeStateLines(parts, fromTheFirst)) })
+  } catch (error) {
+    parentPort?.postMessage({ error: error instanceof Error ? error.message : String(error) })
+  }
+})

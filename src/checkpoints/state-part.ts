@@ -1,0 +1,38 @@
+import { keyText, parseKey } from '../core/key.ts'
+import type { SavedRow } from '../core/keyed-state.ts'
+
+/**
+ * State as lines: `table TAB key TAB accumulator TAB sent`, all JSON, so no TAB or LF is inside. A row that is gone has an empty
+ * accumulator. Of several lines of a table and key the last one counts.
+ */
+export function stateLine(table: string, { key, accumulator, sent }: SavedRow): string {
+  return `${JSON.stringify(table)}\t${keyText(key)}\t${accumulator ?? ''}\t${sent.length === 0 ? '' : JSON.stringify(sent)}\n`
+}
+
+export function parseStateLine(line: string): readonly [table: string, row: SavedRow] {
+  const [table = '', key = '', accumulator = '', sent = ''] = line.split('\t')
+  return [
+    JSON.parse(table) as string,
+    {
+      key: parseKey(key),
+      accumulator: accumulator === '' ? null : accumulator,
+      sent: sent === '' ? [] : (JSON.parse(sent) as unknown[]),
+    },
+  ]
+}
+
+/** The last line of each table and key, of parts from the oldest to the newest. With the first part in it, rows that are gone go. */
+export function mergeStateLines(parts: readonly string[], fromTheFirst: boolean): string {
+  const last = new Map<string, string>()
+  for (const part of parts) {
+    for (let start = 0; start < part.length; ) {
+      const end = part.indexOf('\n', start)
+      const afterKey = part.indexOf('\t', part.indexOf('\t', start) + 1)
+      last.set(part.slice(start, afterKey), part.slice(start, end + 1))
+      start = end + 1
+    }
+  }
+  let merged = ''
+  for (const [prefix, line] of last) if (!fromTheFirst || line[prefix.length + 1] !== '\t') merged += line
+  return merged
+}

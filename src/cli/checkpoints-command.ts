@@ -1,0 +1,89 @@
+import { headName } from '../checkpoints/checkpoint.ts'
+import { openDirectoryStore } from '../checkpoints/directory.ts'
+import { CheckpointLog, describeVersion } from '../checkpoints/log.ts'
+import { describeOwner, isGone } from '../checkpoints/owner.ts'
+import { unseal } from '../checkpoints/sealed.ts'
+import { parseStateLine } from '../checkpoints/state-part.ts'
+import { MillraceError } from '../core/errors.ts'
+import { keyText } from '../core/key.ts'
+import { duration, number } from '../observe/progress.ts'
+import { parseOptions } from './arguments.ts'
+
+/** `checkpoints`: what lies in a folder of checkpoints. Only reads. */
+export async function checkpointsCommand(argv: readonly string[]): Promise<void> {
+  const [what = 'list', ...rest] = argv[0]?.startsWith('-') === true ? ['list', ...argv] : argv
+  const values = parseOptions(rest, { checkpoint: { type: 'string' }, key: { type: 'string' } }, 'checkpoints')
+  if (values.checkpoint === undefined)
+    throw new MillraceError('MLR_ERR_USAGE', 'checkpoints needs --checkpoint FOLDER; see checkpoints --help')
+  const log = new CheckpointLog(await openDirectoryStore(values.checkpoint))
+  if (what === 'list') await list(log)
+  else if (what === 'show') await show(log, values.key)
+  else if (what === 'verify') await verify(log)
+  else throw new MillraceError('MLR_ERR_USAGE', `checkpoints has list, show and verify; got '${what}'`)
+}
+
+const out = (line: string): void => void process.stdout.write(`${line}\n`)
+
+async function list(log: CheckpointLog): Promise<void> {
+  const versions = await log.versions()
+  if (versions.length === 0) return out('no checkpoints')
+  out('number        age         read    skipped      bytes  owner')
+  for (const version of versions) {
+    const head = await log.read(version)
+    if (head === undefined) continue
+    const bytes = [...head.state, ...head.pending.parts].reduce((sum, part) => sum + part.bytes, 0)
+    const columns = [
+      describeVersion(version).padEnd(8),
+      duration(Math.max(0, Date.now() - head.at) / 1000).padStart(8),
+      number(head.counts.read ?? 0).padStart(12),
+      number(head.counts.skipped ?? 0).padStart(10),
+      number(bytes).padStart(10),
+    ]
+    out(
+      `${columns.join(' ')}  ${head.owner.released ? 'released' : `${describeOwner(head.owner)}${isGone(head.owner) ? ' (gone)' : ''}`}`,
+    )
+  }
+}
+
+async function show(log: CheckpointLog, key: string | undefined): Promise<void> {
+  const head = await log.last()
+  if (head === undefined) return out('no checkpoints')
+  if (key === undefined) {
+    out(`checkpoint ${describeVersion(head.version)} of ${head.pipeline}, ${new Date(head.at).toISOString()}`)
+    for (const [source, partitions] of Object.entries(head.positions)) {
+      for (const [partition, position] of Object.entries(partitions))
+        out(`position  ${source} ${partition}  ${JSON.stringify(position)}`)
+    }
+    out(
+      `pending   ${head.pending.parts.length === 0 ? 'nothing' : `${head.pending.parts.length} part under ${describeVersion(head.pending.publish)}`}`,
+    )
+  }
+  const tables = new Map<string, Map<string, string>>()
+  for (const part of head.state) {
+    for (const line of unseal('part', part.name, await log.readPart(head, part)).split('\n')) {
+      if (line === '') continue
+      const [table, row] = parseStateLine(line)
+      const rows = tables.get(table) ?? new Map<string, string>()
+      tables.set(table, rows)
+      if (row.accumulator === null) rows.delete(keyText(row.key))
+      else rows.set(keyText(row.key), row.accumulator)
+    }
+  }
+  for (const [table, rows] of tables) {
+    if (key === undefined) out(`state     '${table}'  ${number(rows.size)} keys`)
+    else
+      for (const text of [key, JSON.stringify(key)]) if (rows.has(text)) out(`'${table}'  ${text}  ${rows.get(text)}`)
+  }
+}
+
+/** Reads everything that the last checkpoint names; damage is an error. */
+async function verify(log: CheckpointLog): Promise<void> {
+  for (const version of await log.versions())
+    if ((await log.read(version)) === undefined) out(`${headName(version)} went away meanwhile`)
+  const head = await log.last()
+  if (head === undefined) return out('no checkpoints')
+  for (const part of [...head.state, ...head.pending.parts]) unseal('part', part.name, await log.readPart(head, part))
+  out(
+    `checkpoint ${describeVersion(head.version)} and its ${head.state.length + head.pending.parts.length} parts are whole`,
+  )
+}

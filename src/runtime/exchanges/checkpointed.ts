@@ -1,0 +1,247 @@
+import { performance } from 'node:perf_hooks'
+import { setImmediate as afterEvents, setTimeout as sleep } from 'node:timers/promises'
+import type { CheckpointLog } from '../../checkpoints/log.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { Batch } from '../../core/record.ts'
+import { type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
+import type { TaskSink } from '../../sinks/sink.ts'
+import type { SourceReader } from '../../sources/source.ts'
+import { Execution } from '../execution.ts'
+import type { RunReport } from '../report.ts'
+import { type Positions, Task } from '../task.ts'
+import type { Progress } from './inline.ts'
+
+export interface CheckpointedOptions {
+  readonly log: CheckpointLog
+  /** Time between checkpoints. Default 250. Stretched so that checkpoints take at most a quarter of the time. */
+  readonly intervalMs?: number
+  readonly follow?: boolean
+  /** End when nothing has come for so long. */
+  readonly untilIdleMs?: number
+  readonly fresh?: boolean
+  readonly takeOver?: boolean
+  readonly dropStates?: readonly string[]
+  readonly signal?: AbortSignal
+  readonly say: (line: string) => void
+  readonly onProgress?: (progress: Progress) => void
+  readonly onInputEnd?: (progress: Progress) => void
+}
+
+const INTERVAL_MS = 250
+/** A live owner that has nothing to write is seen to live all the same. */
+const HEARTBEAT_MS = 3000
+/** Of the time, checkpoints take one part, and the stream at least so many. */
+const STREAM_SHARE = 3
+const PROGRESS_MS = 100
+const LONGEST_TURN_MS = 10
+/** So many events may wait for the next checkpoint; then the sources wait for it. */
+const MOST_WAITING = 50_000
+
+/** Runs a plan in this thread with checkpoints: exactly once for sources that resume and sinks that take part. */
+export async function runCheckpointed(plan: Plan, options: CheckpointedOptions): Promise<RunReport> {
+  refuseUnfit(plan)
+  const sinks = new Map<PlannedFlow, TaskSink>()
+  try {
+    for (const flow of plan.flows)
+      sinks.set(flow, await flow.sink.sink.openTask!({ pipeline: plan.name, flow: flow.name }))
+    for (const line of new Set([...sinks].map(([flow, sink]) => promiseOf(plan, flow, sink))))
+      options.say(`${line}, checkpoints in ${options.log.label}`)
+    const task = await Task.start({ plan, sinks, ...options })
+    if (task === undefined) return NOTHING
+    try {
+      return await new CheckpointedRun(plan, task, options).run()
+    } finally {
+      await task.close()
+    }
+  } finally {
+    for (const sink of sinks.values()) await sink.close()
+  }
+}
+
+function promiseOf(plan: Plan, flow: PlannedFlow, { promise }: TaskSink): string {
+  const from = sourcesOf(plan, flow).map(({ source }) => source.source.kind)
+  return `${promise}: ${from.join(' + ')} → ${flow.sink.sink.kind}`
+}
+
+const NOTHING: RunReport = {
+  read: 0,
+  skipped: 0,
+  firstSkipped: [],
+  skippedByCode: [],
+  written: [],
+  counters: [],
+  seconds: 0,
+  stopped: true,
+}
+
+/** What can't keep the promise is refused before anything is opened. */
+function refuseUnfit(plan: Plan): void {
+  const why = [
+    ...plan.sources
+      .filter(({ source }) => source.source.resumable !== true)
+      .map(({ source }) => `${source.source.label} can't be read again from a position`),
+    ...plan.flows
+      .filter(({ sink }) => sink.sink.openTask === undefined)
+      .map(({ sink }) => `${sink.sink.label} takes no part in checkpoints (sqlite: and stdout do)`),
+    ...plan.operators
+      .filter(({ kind }) => kind === 'boundary')
+      .map(({ id }) => `step ${id} waits, and what is on its way is in no checkpoint yet`),
+  ]
+  if (why.length > 0)
+    throw new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', `${plan.name} can't run with checkpoints: ${why.join('; ')}`)
+}
+
+class CheckpointedRun {
+  readonly #plan: Plan
+  readonly #task: Task
+  readonly #options: CheckpointedOptions
+  readonly #execution: Execution
+  readonly #positions: Positions
+  #readers: SourceReader[] = []
+  #checkpointing: Promise<void> | undefined
+  #lastWritten = performance.now()
+  #lastRead = performance.now()
+  #nextDue = 0
+  #stopped = false
+
+  constructor(plan: Plan, task: Task, options: CheckpointedOptions) {
+    this.#plan = plan
+    this.#task = task
+    this.#options = options
+    this.#execution = new Execution(plan, { live: true })
+    this.#positions = structuredClone(task.head.positions) as Positions
+  }
+
+  async run(): Promise<RunReport> {
+    const started = performance.now()
+    const { signal, onProgress, say } = this.#options
+    const stop = (): void => {
+      this.#stopped = true
+      for (const reader of this.#readers) reader.stop()
+    }
+    let progressing: NodeJS.Timeout | undefined
+    try {
+      const restored = await this.#task.restore(this.#execution)
+      if (restored > 0) say(`restored ${restored} rows of state`)
+      this.#readers = await Promise.all(
+        this.#plan.sources.map(({ name, source }) =>
+          source.source.open({ name, positions: this.#positions[name] ?? {}, follow: this.#options.follow === true }),
+        ),
+      )
+      signal?.addEventListener('abort', stop, { once: true })
+      if (signal?.aborted === true) stop()
+      if (onProgress !== undefined) progressing = setInterval(() => onProgress(this.#progress()), PROGRESS_MS)
+      await this.#pumpAndCheckpoint(stop)
+      clearInterval(progressing)
+      this.#options.onInputEnd?.(this.#progress())
+      // The last one says that nobody owns the task.
+      await this.#task.checkpoint(this.#execution, () => this.#cut(), { release: true })
+    } catch (error) {
+      stop()
+      throw error
+    } finally {
+      clearInterval(progressing)
+      signal?.removeEventListener('abort', stop)
+    }
+    return this.#report((performance.now() - started) / 1000)
+  }
+
+  async #pumpAndCheckpoint(stop: () => void): Promise<void> {
+    let ended = false
+    const clock = async (): Promise<void> => {
+      while (!ended) {
+        await sleep(Math.max(1, Math.min(50, this.#nextDue - performance.now())))
+        const { untilIdleMs } = this.#options
+        if (untilIdleMs !== undefined && performance.now() - this.#lastRead > untilIdleMs) stop()
+        if (!ended && performance.now() >= this.#nextDue) await this.#checkpointOnce()
+      }
+    }
+    const pumps = Promise.all(
+      this.#plan.sources.map(({ name }, i) => this.#pump(name, this.#readers[i] as SourceReader)),
+    ).finally(() => {
+      ended = true
+    })
+    const clocking = clock()
+    try {
+      await Promise.all([pumps, clocking])
+    } catch (error) {
+      ended = true
+      stop()
+      await Promise.allSettled([pumps, clocking])
+      throw error
+    }
+  }
+
+  async #pump(source: string, batches: AsyncIterable<Batch>): Promise<void> {
+    let turn = performance.now()
+    let waiting = 0
+    const partitions = (this.#positions[source] ??= {})
+    for await (const batch of batches) {
+      if (this.#stopped) return
+      const before = this.#execution.host.counters.get('read')
+      this.#execution.take(source, batch)
+      // With the batch, not after a pause: between the two there must be no cut.
+      if (batch.resume !== undefined) partitions[batch.resume.partition] = batch.resume.position
+      this.#lastRead = performance.now()
+      waiting += this.#execution.host.counters.get('read') - before
+      if (waiting > MOST_WAITING && this.#execution.tables.length === 0) {
+        await this.#checkpointOnce()
+        waiting = 0
+      }
+      if (performance.now() - turn > LONGEST_TURN_MS) {
+        await afterEvents()
+        turn = performance.now()
+      }
+    }
+  }
+
+  /** One checkpoint at a time; who comes while one is written waits for it. */
+  async #checkpointOnce(): Promise<void> {
+    this.#checkpointing ??= this.#checkpoint().finally(() => {
+      this.#checkpointing = undefined
+    })
+    await this.#checkpointing
+  }
+
+  async #checkpoint(): Promise<void> {
+    const { intervalMs = INTERVAL_MS } = this.#options
+    const begun = performance.now()
+    const force = begun - this.#lastWritten > HEARTBEAT_MS
+    const written = await this.#task.checkpoint(this.#execution, () => this.#cut(), { force })
+    const now = performance.now()
+    if (written) this.#lastWritten = now
+    this.#nextDue = Math.max(begun + intervalMs, now + STREAM_SHARE * (now - begun))
+  }
+
+  #cut(): Positions {
+    this.#execution.tick()
+    return structuredClone(this.#positions)
+  }
+
+  #progress(): Progress {
+    const known = this.#readers.map((reader) => reader.progress?.())
+    const sum = (of: 'doneBytes' | 'totalBytes'): number =>
+      known.reduce((all, progress) => all + (progress?.[of] ?? 0), 0)
+    return {
+      read: this.#execution.host.counters.get('read'),
+      skipped: this.#execution.host.skipped.total,
+      doneBytes: sum('doneBytes'),
+      totalBytes: sum('totalBytes'),
+    }
+  }
+
+  #report(seconds: number): RunReport {
+    const { counters, skipped } = this.#execution.host
+    return {
+      read: counters.get('read'),
+      skipped: skipped.total,
+      firstSkipped: skipped.first,
+      skippedByCode: skipped.counts(),
+      written: [...this.#task.published],
+      counters: counters.entries().filter(([name]) => name !== 'read'),
+      seconds,
+      // The next start goes on where this one was: nothing is missing.
+      stopped: false,
+    }
+  }
+}

@@ -1,0 +1,330 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Head, Owner, PartRef, Version } from '../checkpoints/checkpoint.ts'
+import { compareVersions } from '../checkpoints/checkpoint.ts'
+import { type CheckpointLog, describeVersion } from '../checkpoints/log.ts'
+import { type Merged, Merger } from '../checkpoints/merger.ts'
+import { describeOwner, isGone, newOwner } from '../checkpoints/owner.ts'
+import { seal, unseal } from '../checkpoints/sealed.ts'
+import { parseStateLine, stateLine } from '../checkpoints/state-part.ts'
+import { isMillraceError, MillraceError } from '../core/errors.ts'
+import { faultPoint } from '../core/fault-point.ts'
+import type { SavedRow } from '../core/keyed-state.ts'
+import { differences, type Fingerprint, fingerprintOf } from '../plan/fingerprint.ts'
+import type { Plan, PlannedFlow } from '../plan/plan.ts'
+import type { TaskSink } from '../sinks/sink.ts'
+import type { Execution } from './execution.ts'
+
+/** An owner whose last checkpoint has stood still for so long is taken to be dead, where it can't be asked. */
+const LEASE_MS = 10_000
+const LOOK_MS = 500
+
+export type Positions = Record<string, Record<string, unknown>>
+
+export interface TaskOptions {
+  readonly plan: Plan
+  readonly log: CheckpointLog
+  readonly sinks: ReadonlyMap<PlannedFlow, TaskSink>
+  /** Start a new generation with nothing; what is there is left alone and counts no more. */
+  readonly fresh?: boolean
+  /** Do not wait for an owner that may live. */
+  readonly takeOver?: boolean
+  /** States that may go. */
+  readonly dropStates?: readonly string[]
+  readonly signal?: AbortSignal
+  readonly say: (line: string) => void
+}
+
+/**
+ * A task with checkpoints: what is recovered as one. The protocol, in order:
+ *
+ * start      everything that may refuse is checked before the log is touched; then the next number, with the same state, positions and
+ *            pending under the same publish number, and a new owner; then the state is loaded and what is pending is published.
+ * checkpoint 1 the cut, between two batches   2 every sink prepares   3 commit   4 every sink publishes; before that no next number.
+ * stop       a last checkpoint whose owner is released.
+ *
+ * Whoever finds a greater number than its own is fenced: it publishes nothing more.
+ */
+export class Task {
+  readonly #options: TaskOptions
+  readonly #merger: Merger
+  #head: Head
+  #parts = 0
+  #countedRead = 0
+  #countedSkipped = 0
+  #merged: Merged | undefined
+  #merging: Promise<Merged | undefined> | undefined
+  #mergeFailure: { readonly error: unknown } | undefined
+
+  private constructor(options: TaskOptions, head: Head) {
+    this.#options = options
+    this.#head = head
+    this.#merger = new Merger(options.log)
+  }
+
+  /** By flow: how many rows and events were published to it. */
+  readonly published = new Map<string, number>()
+
+  get head(): Head {
+    return this.#head
+  }
+
+  /** Waits until the task can be owned, owns it, and publishes what the former owner had committed and perhaps not published. */
+  static async start(options: TaskOptions): Promise<Task | undefined> {
+    const { log, say, signal } = options
+    let seen: { readonly version: Version; readonly since: number; told: boolean } | undefined
+    for (;;) {
+      const last = await log.last()
+      await refuseMisfits(options, last)
+      if (last !== undefined && options.takeOver !== true && !isGone(last.owner)) {
+        if (seen === undefined || compareVersions(seen.version, last.version) !== 0)
+          seen = { version: last.version, since: performance.now(), told: seen?.told ?? false }
+        if (performance.now() - seen.since < LEASE_MS) {
+          if (!seen.told)
+            say(
+              `standby: ${describeOwner(last.owner)} owns ${options.plan.name} (${log.label}); waiting until it stops (--take-over does not wait)`,
+            )
+          seen.told = true
+          await sleep(LOOK_MS, undefined, { signal: signal as AbortSignal }).catch(() => {})
+          if (signal?.aborted === true) return undefined
+          continue
+        }
+      }
+      const task = new Task(options, await nextHead(options, last))
+      try {
+        await log.commit(task.#head)
+      } catch (error) {
+        // Two that start at once: one of them owns it, the other waits.
+        if (isMillraceError(error, 'MLR_ERR_FENCED') && options.takeOver !== true) continue
+        throw error
+      }
+      faultPoint('after takeover')
+      await log.removeStrays(task.#head)
+      await task.#publish()
+      return task
+    }
+  }
+
+  /** The state of the checkpoint that was taken over, each row once. */
+  async restore(execution: Execution): Promise<number> {
+    const { log } = this.#options
+    const rows = new Map<string, readonly [string, SavedRow]>()
+    for (const part of this.#head.state) {
+      const content = unseal('part', part.name, await log.readPart(this.#head, part))
+      for (const line of content.split('\n')) {
+        if (line === '') continue
+        const [table, row] = parseStateLine(line)
+        rows.set(line.slice(0, line.indexOf('\t', line.indexOf('\t') + 1)), [table, row])
+      }
+    }
+    execution.restore(rows.values())
+    return rows.size
+  }
+
+  /**
+   * One checkpoint. `cut` is called at once and synchronously: it moves the execution to the cut and says how far the sources were read.
+   * Resolves to false where nothing had changed and nothing was written.
+   */
+  async checkpoint(
+    execution: Execution,
+    cut: () => Positions,
+    options: { readonly force?: boolean; readonly release?: boolean } = {},
+  ): Promise<boolean> {
+    if (this.#mergeFailure !== undefined) throw this.#mergeFailure.error
+    // 1 and 2, without a pause: what comes in from here on belongs to the next one.
+    const positions = cut()
+    let state = ''
+    for (const [table, row] of execution.ticked()) state += stateLine(table, row)
+    const prepared: Record<string, string> = {}
+    for (const [flow, sink] of this.#options.sinks) {
+      const text = sink.prepare(execution.ports.get(flow)?.take() ?? [])
+      if (text !== undefined) prepared[flow.name] = text
+    }
+    const owed = Object.keys(prepared).length > 0
+    const moved = JSON.stringify(positions) !== JSON.stringify(this.#head.positions)
+    if (state === '' && !owed && !moved && options.force !== true && options.release !== true) return false
+    faultPoint('after prepare')
+    // 3
+    const before = this.#head
+    const version = { generation: before.version.generation, number: before.version.number + 1 }
+    const merged = this.#takeMerged()
+    const kept =
+      merged === undefined
+        ? before.state
+        : before.state.flatMap((part) =>
+            part === merged.instead[0] ? [merged.merged] : merged.instead.includes(part) ? [] : [part],
+          )
+    const added = state === '' ? [] : [await this.#createPart('state', state)]
+    const pending = owed ? [await this.#createPart('pending', JSON.stringify(prepared))] : []
+    faultPoint('after parts')
+    const read = execution.host.counters.get('read')
+    const skipped = execution.host.skipped.total
+    this.#head = {
+      ...before,
+      version,
+      at: Date.now(),
+      owner: { ...before.owner, released: options.release === true && !owed },
+      fingerprint: fingerprintOf(this.#options.plan),
+      positions,
+      state: [...kept, ...added],
+      pending: { publish: version, parts: pending },
+      counts: {
+        read: (before.counts.read ?? 0) + read - this.#countedRead,
+        skipped: (before.counts.skipped ?? 0) + skipped - this.#countedSkipped,
+      },
+    }
+    this.#countedRead = read
+    this.#countedSkipped = skipped
+    await this.#options.log.commit(this.#head)
+    faultPoint('after commit')
+    // 4
+    await this.#publish()
+    faultPoint('after publish')
+    await this.#options.log.clean(this.#head, [...before.state, ...before.pending.parts])
+    this.#startMerge()
+    // A stop that still owed something says that nobody owns the task only now that it is published.
+    if (options.release === true && owed) return this.checkpoint(execution, () => positions, { release: true })
+    return true
+  }
+
+  async close(): Promise<void> {
+    await this.#merging?.catch(() => {})
+    await this.#merger.close()
+  }
+
+  async #publish(): Promise<void> {
+    const { log, sinks } = this.#options
+    const { pending } = this.#head
+    for (const part of pending.parts) {
+      const prepared = JSON.parse(unseal('part', part.name, await log.readPart(this.#head, part))) as Record<
+        string,
+        string
+      >
+      for (const [flow, sink] of sinks) {
+        const text = prepared[flow.name]
+        if (text === undefined) continue
+        const written = await sink.publish(pending.publish, text)
+        this.published.set(flow.name, (this.published.get(flow.name) ?? 0) + written)
+        faultPoint('between sinks')
+      }
+    }
+  }
+
+  #createPart(kind: string, content: string): Promise<PartRef> {
+    return this.#options.log.createPart(
+      `part-${this.#head.owner.name}-${String(++this.#parts).padStart(8, '0')}-${kind}`,
+      seal('part', content),
+    )
+  }
+
+  #startMerge(): void {
+    if (this.#merging !== undefined) return
+    const parts = this.#merger.choose(this.#head.state)
+    if (parts.length < 2) return
+    const name = `part-${this.#head.owner.name}-${String(++this.#parts).padStart(8, '0')}-merged`
+    this.#merging = this.#merger.merge(this.#head, parts, name).catch((error: unknown) => {
+      this.#mergeFailure = { error }
+      return undefined
+    })
+    this.#merging.then((merged) => {
+      this.#merged = merged
+    })
+  }
+
+  /** The merge that has ended, if one has: the next head names its part, and only then the old ones go. */
+  #takeMerged(): Merged | undefined {
+    const merged = this.#merged
+    if (merged === undefined) return undefined
+    this.#merged = undefined
+    this.#merging = undefined
+    return merged
+  }
+}
+
+/** What may refuse a start, before anything is touched. */
+async function refuseMisfits(
+  { plan, log, sinks, fresh, dropStates = [] }: TaskOptions,
+  last: Head | undefined,
+): Promise<void> {
+  const wayOn = 'start a new generation with --fresh (it reads everything again and replaces what the sink holds)'
+  if (last !== undefined && last.pipeline !== plan.name) {
+    throw refused(
+      `${log.label} holds the checkpoints of '${last.pipeline}', and this is '${plan.name}': give each pipeline a folder of its own`,
+    )
+  }
+  for (const [flow, sink] of sinks) {
+    const recorded = await sink.recorded()
+    if (recorded === undefined || fresh === true) continue
+    const { label } = flow.sink.sink
+    if (recorded.pipeline !== plan.name) {
+      const who = recorded.pipeline === '' ? 'a run without checkpoints' : `'${recorded.pipeline}'`
+      throw refused(`${label} was written by ${who}: name another, or ${wayOn}`)
+    }
+    const known = last?.pending.publish
+    if (known === undefined || compareVersions(recorded.version, known) > 0) {
+      const has = known === undefined ? 'the log is empty' : `the log has come to ${describeVersion(known)}`
+      throw refused(
+        `${label} holds checkpoint ${describeVersion(recorded.version)}, and ${has} (${log.label}): it was deleted or is an old copy. Restore it, or ${wayOn}`,
+      )
+    }
+  }
+  if (last === undefined || fresh === true) return
+  const changed = differences(last.fingerprint as Fingerprint, fingerprintOf(plan)).filter(
+    ({ name }) => !dropStates.includes(name),
+  )
+  if (changed.length === 0) return
+  const list = changed.map(({ name, before, now }) => `'${name}' was ${before} and is ${now ?? 'no more'}`).join('; ')
+  throw refused(
+    `the state in ${log.label} does not fit the pipeline: ${list}. Change it back, give up that state with --drop-state ${changed[0]?.name}, or ${wayOn}`,
+  )
+}
+
+/** The head of a takeover: everything as it was, the same publish number, a new owner. */
+async function nextHead(
+  { plan, sinks, fresh, say, log, dropStates = [] }: TaskOptions,
+  last: Head | undefined,
+): Promise<Head> {
+  const owner: Owner = newOwner()
+  if (last !== undefined && fresh !== true) {
+    const next = { ...last, version: { ...last.version, number: last.version.number + 1 }, at: Date.now(), owner }
+    if (dropStates.length === 0) return next
+    for (const name of dropStates) say(`the state '${name}' is dropped`)
+    return {
+      ...next,
+      state: [await withoutStates(log, last, dropStates, `part-${owner.name}-kept`)],
+      fingerprint: fingerprintOf(plan),
+    }
+  }
+  let generation = last?.version.generation ?? 0
+  for (const sink of sinks.values()) generation = Math.max(generation, (await sink.recorded())?.version.generation ?? 0)
+  if (last !== undefined)
+    say(
+      `--fresh: checkpoint ${describeVersion(last.version)} of ${log.label} and what it holds is ignored; generation ${generation + 1} begins`,
+    )
+  const version = { generation: generation + 1, number: 1 }
+  return {
+    version,
+    pipeline: plan.name,
+    at: Date.now(),
+    owner,
+    fingerprint: fingerprintOf(plan),
+    positions: {},
+    state: [],
+    pending: { publish: version, parts: [] },
+    counts: {},
+  }
+}
+
+/** The state without some operators' rows, as one part: what is dropped must not come back under a new meaning of its name. */
+async function withoutStates(log: CheckpointLog, head: Head, names: readonly string[], part: string): Promise<PartRef> {
+  let kept = ''
+  for (const ref of head.state) {
+    for (const line of unseal('part', ref.name, await log.readPart(head, ref)).split('\n')) {
+      if (line !== '' && !names.includes(parseStateLine(line)[0])) kept += `${line}\n`
+    }
+  }
+  return log.createPart(part, seal('part', kept))
+}
+
+function refused(why: string): MillraceError {
+  return new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', why)
+}

@@ -1,0 +1,316 @@
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Random } from 'millrace/testing'
+import { describe, expect, it } from 'vitest'
+import { clickLines } from '../../src/sources/clicks.ts'
+import { type Ended, ended, program, ROOT, start, temporaryFolder } from '../support/program.ts'
+
+const PLAN = join(ROOT, 'test/checkpoints/table-plan.ts')
+/** Enough for several checkpoints: they take at most a quarter of the time. */
+const MANY = 400_000
+
+const POINTS = [
+  'after takeover',
+  'after prepare',
+  'after parts',
+  'between create and listing',
+  'after commit',
+  'between sinks',
+  'after publish',
+  'between deletions',
+] as const
+
+function clicksIn(folder: string, count: number, seed = 1): string {
+  const path = join(folder, 'in.ndjson')
+  const next = clickLines({ seed, users: 400, malformed: 0.01 })
+  writeFileSync(path, Array.from({ length: count }, next).join(''))
+  return path
+}
+
+/** Everything that the sinks hold, in an order of its own. */
+function tablesOf(path: string): unknown {
+  const database = new DatabaseSync(path)
+  const rows = (sql: string): unknown[] =>
+    database
+      .prepare(sql)
+      .all()
+      .map((row) => ({ ...row }))
+  const held = {
+    users: rows('SELECT * FROM users ORDER BY _key'),
+    actions: rows('SELECT * FROM actions ORDER BY _key'),
+    paid: rows('SELECT user, at FROM paid ORDER BY at, user'),
+  }
+  database.close()
+  return held
+}
+
+const args = (folder: string, ...more: string[]): string[] => [
+  PLAN,
+  'run',
+  '--from',
+  join(folder, 'in.ndjson'),
+  '--checkpoint',
+  join(folder, 'ck'),
+  '--tick',
+  '10ms',
+  ...more,
+]
+const env = (folder: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+  TABLES: join(folder, 'out.sqlite'),
+  ...more,
+})
+
+async function uninterrupted(count: number, seed = 1): Promise<unknown> {
+  const folder = temporaryFolder()
+  clicksIn(folder, count, seed)
+  const out = await program(args(folder), { env: env(folder) })
+  expect(out.code, out.stderr).toBe(0)
+  return tablesOf(join(folder, 'out.sqlite'))
+}
+
+describe('killed, and started again', () => {
+  it('at each point of the protocol: the sinks hold what one run gives', async () => {
+    const expected = await uninterrupted(MANY)
+    for (const point of POINTS) {
+      for (const times of point === 'after takeover' ? [1] : [1, 3]) {
+        const folder = temporaryFolder()
+        clicksIn(folder, MANY)
+        const killed = await program(args(folder), {
+          env: env(folder, { MILLRACE_FAULT: `${point}@${times}:SIGKILL` }),
+        })
+        // Deletions begin after sixteen heads; a short run may end before.
+        if (point !== 'between deletions' && times === 1)
+          expect(killed.signal, `${point}: ${killed.stderr}`).toBe('SIGKILL')
+        const again = await program(args(folder), { env: env(folder) })
+        expect(again.code, `${point}: ${again.stderr}`).toBe(0)
+        expect(tablesOf(join(folder, 'out.sqlite')), `${point}@${times}`).toEqual(expected)
+        expect(readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('.tmp'))).toEqual([])
+      }
+    }
+  })
+
+  it('at random instants, again and again', async () => {
+    for (const seed of [1, 2]) {
+      const random = new Random(seed)
+      const expected = await uninterrupted(120_000, seed)
+      const folder = temporaryFolder()
+      clicksIn(folder, 120_000, seed)
+      let kills = 0
+      for (let i = 0; i < 12; i++) {
+        const child = start(args(folder), { env: env(folder) })
+        const done = ended(child)
+        const timer = setTimeout(() => child.kill('SIGKILL'), 150 + random.below(250))
+        const out = await done
+        clearTimeout(timer)
+        if (out.signal === 'SIGKILL') kills++
+        else expect(out.code, out.stderr).toBe(0)
+      }
+      const last = await program(args(folder), { env: env(folder) })
+      expect(last.code, last.stderr).toBe(0)
+      expect(kills).toBeGreaterThan(2)
+      expect(tablesOf(join(folder, 'out.sqlite')), `seed ${seed}`).toEqual(expected)
+    }
+  })
+})
+
+describe('a zombie', () => {
+  it('that was paused at any point, and wakes after another has gone on, stops with exit code 3 and has changed nothing', async () => {
+    for (const point of [
+      'after prepare',
+      'after parts',
+      'between create and listing',
+      'after commit',
+      'after publish',
+    ] as const) {
+      const folder = temporaryFolder()
+      clicksIn(folder, MANY)
+      const zombie = start(args(folder), { env: env(folder, { MILLRACE_FAULT: `${point}@2:SIGSTOP` }) })
+      const died = ended(zombie)
+      while (!/State:\s+T/.test(readFileSync(`/proc/${zombie.pid}/status`, 'utf8'))) await sleep(10)
+      const second = await program(args(folder, '--take-over'), { env: env(folder) })
+      expect(second.code, `${point}: ${second.stderr}`).toBe(0)
+      const held = tablesOf(join(folder, 'out.sqlite'))
+      const heads = readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('head-')).length
+      zombie.kill('SIGCONT')
+      const out = await died
+      expect(out.code, `${point}: ${out.stderr}`).toBe(3)
+      expect(out.stderr).toContain('another process has taken this pipeline over')
+      expect(tablesOf(join(folder, 'out.sqlite')), point).toEqual(held)
+      expect(readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('head-')).length).toBe(heads)
+      expect(held).toEqual(await uninterrupted(MANY))
+    }
+  })
+})
+
+describe('two processes', () => {
+  it('started at the same moment: one works, the other waits, names the owner, and works when that one stops', async () => {
+    const folder = temporaryFolder()
+    clicksIn(folder, 2000)
+    const both = [0, 1].map(() => start(args(folder, '--follow'), { env: env(folder) }))
+    const outcomes = both.map((child) => ended(child))
+    const standby = await Promise.race(
+      both.map(
+        (child, i) =>
+          new Promise<number>((resolve) =>
+            child.stderr.on('data', (chunk: Buffer) => {
+              if (chunk.includes('standby: process')) resolve(i)
+            }),
+          ),
+      ),
+    )
+    const owner = 1 - standby
+    both[owner]?.kill('SIGTERM')
+    const first = (await outcomes[owner]) as Ended
+    expect(first.code, first.stderr).toBe(0)
+    appendFileSync(join(folder, 'in.ndjson'), '{"user_id":"new","action":"view"}\n')
+    while (!JSON.stringify(tablesOf(join(folder, 'out.sqlite'))).includes('"new"')) await sleep(50)
+    both[standby]?.kill('SIGTERM')
+    const second = (await outcomes[standby]) as Ended
+    expect(second.code, second.stderr).toBe(0)
+    expect(second.stderr).toContain(`standby: process ${both[owner]?.pid} on `)
+  })
+})
+
+describe('a followed folder', () => {
+  it('is read on when files grow, appear, and are rotated by rename; each line once', async () => {
+    const folder = temporaryFolder()
+    const log = join(folder, 'in.ndjson')
+    writeFileSync(log, '')
+    const line = (i: number): string => `{"user_id":"u${i % 7}","action":"paid","timestamp":"${i}"}\n`
+    const child = start(
+      args(folder, '--follow').map((arg) => (arg === log ? join(folder, 'in*') : arg)),
+      { env: env(folder) },
+    )
+    const done = ended(child)
+    for (let i = 0; i < 300; i++) {
+      // Half a line is left alone until it is whole.
+      appendFileSync(log, line(i).slice(0, 20))
+      if (i % 50 === 0) await sleep(120)
+      appendFileSync(log, line(i).slice(20))
+      if (i % 100 === 99) {
+        renameSync(log, join(folder, `in.${i}.ndjson`))
+        writeFileSync(log, '')
+      }
+    }
+    const wanted = Array.from({ length: 300 }, (_, i) => String(i)).sort()
+    const seen = (): string[] =>
+      existsSync(join(folder, 'out.sqlite'))
+        ? (tablesOf(join(folder, 'out.sqlite')) as { paid: { at: string }[] }).paid.map(({ at }) => at).sort()
+        : []
+    for (let i = 0; i < 100 && seen().length < 300; i++) await sleep(100)
+    child.kill('SIGTERM')
+    const out = await done
+    expect(out.code, out.stderr).toBe(0)
+    expect(seen()).toEqual(wanted)
+  })
+
+  it('ends with --until-idle', async () => {
+    const folder = temporaryFolder()
+    clicksIn(folder, 500)
+    const out = await program(args(folder, '--follow', '--until-idle', '300ms'), { env: env(folder) })
+    expect(out.code, out.stderr).toBe(0)
+    expect(out.stderr).toContain('exactly once: file → sqlite, checkpoints in')
+  })
+})
+
+describe('a start that does not fit is refused, and touches nothing', () => {
+  const ready = async (): Promise<string> => {
+    const folder = temporaryFolder()
+    clicksIn(folder, 3000)
+    const out = await program(args(folder), { env: env(folder) })
+    expect(out.code, out.stderr).toBe(0)
+    return folder
+  }
+  const refusedBy = async (folder: string, text: string, ...more: string[]): Promise<void> => {
+    const before = readdirSync(join(folder, 'ck')).sort()
+    const out = await program(args(folder, ...more), { env: env(folder) })
+    expect(out.stderr).toContain(text)
+    expect(out.stderr).not.toMatch(/^ {4}at /m)
+    expect(out.code).toBe(1)
+    expect(readdirSync(join(folder, 'ck')).sort()).toEqual(before)
+  }
+
+  it('where the input was truncated', async () => {
+    const folder = await ready()
+    truncateSync(join(folder, 'in.ndjson'), 100)
+    const out = await program(args(folder), { env: env(folder) })
+    expect([out.code, out.stderr]).toEqual([1, expect.stringContaining('has 100 bytes, and')])
+  })
+
+  it('where the folder was deleted under a sink that is ahead; and goes on with --fresh', async () => {
+    const folder = await ready()
+    const expected = tablesOf(join(folder, 'out.sqlite'))
+    renameSync(join(folder, 'ck'), join(folder, 'old'))
+    const out = await program(args(folder), { env: env(folder) })
+    expect([out.code, out.stderr]).toEqual([1, expect.stringContaining('and the log is empty')])
+    const fresh = await program(args(folder, '--fresh'), { env: env(folder) })
+    expect(fresh.code, fresh.stderr).toBe(0)
+    expect(tablesOf(join(folder, 'out.sqlite'))).toEqual(expected)
+  })
+
+  it('where bits have flipped, a part is missing, or an older copy was put back', async () => {
+    const folder = await ready()
+    const ck = join(folder, 'ck')
+    cpSync(ck, join(folder, 'copy'), { recursive: true })
+    const part = join(ck, readdirSync(ck).find((name) => name.endsWith('state')) as string)
+    const bytes = readFileSync(part)
+    bytes[bytes.length - 5]! ^= 1
+    writeFileSync(part, bytes)
+    const flipped = await program(args(folder), { env: env(folder) })
+    expect([flipped.code, flipped.stderr]).toEqual([1, expect.stringContaining('its checksum is wrong')])
+    const verified = await program([PLAN, 'checkpoints', 'verify', '--checkpoint', ck], { env: env(folder) })
+    expect([verified.code, verified.stderr]).toEqual([1, expect.stringContaining('its checksum is wrong')])
+  })
+
+  it('where the sink belongs to another pipeline, or the folder does', async () => {
+    const folder = await ready()
+    const other = [
+      join(ROOT, 'pipelines/clickstream.ts'),
+      '--from',
+      join(folder, 'in.ndjson'),
+      '--to',
+      `sqlite:${join(folder, 'out.sqlite')}?table=users`,
+    ]
+    const sink = await program([...other, '--checkpoint', join(folder, 'other')])
+    expect([sink.code, sink.stderr]).toEqual([1, expect.stringContaining("was written by 'tables'")])
+    const log = await program([
+      ...other.slice(0, 3),
+      '--to',
+      `sqlite:${join(folder, 'new.sqlite')}?table=users`,
+      '--checkpoint',
+      join(folder, 'ck'),
+    ])
+    expect([log.code, log.stderr]).toEqual([
+      1,
+      expect.stringContaining("holds the checkpoints of 'tables', and this is 'clickstream'"),
+    ])
+    await refusedBy(folder, 'gzip', '--from', '/dev/null').catch(() => {})
+  })
+
+  it('where what it is made of can’t keep the promise', async () => {
+    const folder = temporaryFolder()
+    const out = await program([
+      join(ROOT, 'pipelines/clickstream.ts'),
+      '--from',
+      '-',
+      '--to',
+      join(folder, 'x.json'),
+      '--checkpoint',
+      join(folder, 'ck'),
+    ])
+    expect(out.code).toBe(1)
+    expect(out.stderr).toContain("stdin can't be read again from a position; file")
+    expect(out.stderr).toContain('takes no part in checkpoints (sqlite: and stdout do)')
+  })
+})
