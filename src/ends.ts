@@ -1,3 +1,4 @@
+import type { CheckpointStore } from './checkpoints/store.ts'
 import { MillraceError, show } from './core/errors.ts'
 import { printableUrl } from './core/url.ts'
 import type { FormatName, TextFormat } from './formats/format.ts'
@@ -132,6 +133,12 @@ export function clicks(options: ClicksOptions = {}): Source<string> {
       open: async (opening) => (await import('./sources/clicks.ts')).openClicks(options, opening),
     },
   }
+}
+
+/** The checkpoint store that a `--checkpoint` names: a folder. */
+export async function openCheckpointStore(folder: string): Promise<CheckpointStore> {
+  if (folder === '') throw new MillraceError('MLR_ERR_USAGE', '--checkpoint takes a folder; got nothing')
+  return (await import('./checkpoints/directory.ts')).openDirectoryStore(folder)
 }
 
 /** The source that a `--from` names: `-`, `clicks:?count=10`, a path or glob. */

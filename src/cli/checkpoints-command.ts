@@ -1,11 +1,11 @@
 import { headName } from '../checkpoints/checkpoint.ts'
-import { openDirectoryStore } from '../checkpoints/directory.ts'
 import { CheckpointLog, describeVersion } from '../checkpoints/log.ts'
 import { describeOwner, isGone } from '../checkpoints/owner.ts'
 import { unseal } from '../checkpoints/sealed.ts'
 import { parseStateLine } from '../checkpoints/state-part.ts'
 import { MillraceError } from '../core/errors.ts'
 import { keyText } from '../core/key.ts'
+import { openCheckpointStore } from '../ends.ts'
 import { duration, number } from '../observe/progress.ts'
 import { parseOptions } from './arguments.ts'
 
@@ -15,7 +15,7 @@ export async function checkpointsCommand(argv: readonly string[]): Promise<void>
   const values = parseOptions(rest, { checkpoint: { type: 'string' }, key: { type: 'string' } }, 'checkpoints')
   if (values.checkpoint === undefined)
     throw new MillraceError('MLR_ERR_USAGE', 'checkpoints needs --checkpoint FOLDER; see checkpoints --help')
-  const log = new CheckpointLog(await openDirectoryStore(values.checkpoint))
+  const log = new CheckpointLog(await openCheckpointStore(values.checkpoint))
   if (what === 'list') await list(log)
   else if (what === 'show') await show(log, values.key)
   else if (what === 'verify') await verify(log)

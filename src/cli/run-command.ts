@@ -1,6 +1,6 @@
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { durationMs } from '../core/time.ts'
-import { sinkOfUrl, sourceOfUrl } from '../ends.ts'
+import { openCheckpointStore, sinkOfUrl, sourceOfUrl } from '../ends.ts'
 import type { TextFormat } from '../formats/format.ts'
 import { ProgressLine } from '../observe/progress.ts'
 import { describeReport } from '../observe/summary.ts'
@@ -68,11 +68,10 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       : { onProgress: (now: Progress) => progress.draw(now), onInputEnd: (end: Progress) => progress.finish(end) }
   try {
     if (checkpoint !== undefined) {
-      const { openDirectoryStore } = await import('../checkpoints/directory.ts')
       const { CheckpointLog } = await import('../checkpoints/log.ts')
       const { runCheckpointed } = await import('../runtime/exchanges/checkpointed.ts')
       const report = await runCheckpointed(plan, {
-        log: new CheckpointLog(await openDirectoryStore(checkpoint)),
+        log: new CheckpointLog(await openCheckpointStore(checkpoint)),
         ...(values.tick === undefined ? {} : { intervalMs: durationMs(values.tick) }),
         ...(values['until-idle'] === undefined ? {} : { untilIdleMs: durationMs(values['until-idle']) }),
         follow: values.follow === true,

@@ -7,15 +7,16 @@ import { ROOT } from '../support/program.ts'
 const FLOORS: readonly (readonly RegExp[])[] = [
   [/^core\//],
   [/^formats\//, /^aggregates\//, /^operators\//],
-  // The contracts of sources and sinks, and what those share.
-  [/^sources\//, /^sinks\//],
+  // The contracts of sources, sinks and checkpoints, and what those share.
+  [/^sources\//, /^sinks\//, /^checkpoints\//],
   [/^plan\//],
   [/^runtime\//, /^hadoop\//, /^observe\//],
   [/^ends\.ts$/, /^run\.ts$/, /^embed\.ts$/, /^verify\.ts$/, /^cli\//],
   [/^index\.ts$/, /^testing\//],
 ]
 /** What opens a source or a sink: `ends.ts` alone loads it, when it is used. */
-const IMPLEMENTATIONS = /^(sources\/(file|stdin|memory|clicks)|sinks\/(file|stdout|memory))\.ts$/
+const IMPLEMENTATIONS =
+  /^(sources\/(file|stdin|memory|clicks)|sinks\/(file|stdout|memory|sqlite)|checkpoints\/directory)\.ts$/
 
 interface Import {
   readonly from: string

@@ -43,6 +43,7 @@ it('exports these values, and no others', () => {
       'reduce',
       'reducer',
       'run',
+      'sqlite',
       'stdin',
       'stdout',
       'sum',
@@ -61,6 +62,7 @@ it('exports these values, and no others', () => {
     'operatorContract',
     'sinkContract',
     'sourceContract',
+    'storeContract',
     'testDriver',
   ])
 })

@@ -1,8 +1,9 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
-import { execute, file, from, memory, pipeline } from 'millrace'
+import { execute, file, from, memory, pipeline, sqlite } from 'millrace'
 import { sinkContract } from 'millrace/testing'
 import { describe, expect, it } from 'vitest'
 import { temporaryFolder } from '../support/program.ts'
@@ -39,6 +40,64 @@ describe('memory', () => {
     return { sink: memory(into), read: async () => into }
   }
   for (const { title, run } of sinkContract({ name: 'memory', make })) it(title, run)
+})
+
+describe('sqlite', () => {
+  const make = async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'millrace-test-')), 'out.sqlite')
+    return {
+      sink: sqlite({ path, table: 'rows' }),
+      read: async () => {
+        const database = new DatabaseSync(path)
+        const rows = database.prepare('SELECT * FROM rows ORDER BY rowid').all()
+        database.close()
+        return rows.map(({ _key, _index, ...row }) => ({ ...row }))
+      },
+    }
+  }
+  for (const { title, run } of sinkContract({ name: 'sqlite', make })) it(title, run)
+
+  it('adds a column for each member, keeps whole numbers whole, and tells names that SQLite cannot tell apart', async () => {
+    const path = join(temporaryFolder(), 'out.sqlite')
+    await execute(
+      pipeline(
+        'p',
+        from(
+          memory<object>([
+            { a: 1, b: 1.5, 'we"ird': true },
+            { a: null, c: { x: ['é'] }, select: '\ud800' },
+          ]),
+        ).to(sqlite({ path, table: 't"able' })),
+      ),
+    )
+    const database = new DatabaseSync(path)
+    expect(
+      database
+        .prepare('SELECT a, typeof(a) AS t, b, "we""ird" AS w, c, "select" IS NOT NULL AS s FROM "t""able"')
+        .all()
+        .map((row) => ({ ...row })),
+    ).toEqual([
+      { a: 1, t: 'integer', b: 1.5, w: 1, c: null, s: 0 },
+      { a: null, t: 'null', b: null, w: null, c: '{"x":["é"]}', s: 1 },
+    ])
+    database.close()
+    await expect(
+      execute(pipeline('p', from(memory<object>([{ a: 1, A: 2 }])).to(sqlite({ path, table: 'x' })))),
+    ).rejects.toThrow('a row has the member string "A": SQLite can\'t tell it from string "a"')
+  })
+
+  it('leaves a table of somebody else’s alone', async () => {
+    const path = join(temporaryFolder(), 'out.sqlite')
+    const database = new DatabaseSync(path)
+    database.exec('CREATE TABLE mine (n)')
+    database.close()
+    await expect(execute(pipeline('p', from(memory([1])).to(sqlite({ path, table: 'mine' }))))).rejects.toThrow(
+      'was not made by Millrace',
+    )
+    await expect(
+      execute(pipeline('p', from(memory([1])).to(sqlite({ path: '/no/such/folder/x', table: 'x' })))),
+    ).rejects.toMatchObject({ code: 'MLR_ERR_OUTPUT_WRITE' })
+  })
 })
 
 it('a file that is there is replaced as a whole, when the run has ended well', async () => {
