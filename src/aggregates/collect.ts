@@ -1,6 +1,7 @@
 import type { Aggregate } from '../core/aggregate.ts'
 import { canonicalText, compareBytes } from '../core/canonical.ts'
 import { MillraceError } from '../core/errors.ts'
+import { insertBounded } from './bounded-list.ts'
 
 /**
  * The values themselves, as an array in the order of their canonical JSON texts, repeated ones repeated. Bounded: of more than `limit`
@@ -22,19 +23,7 @@ export function collect<In, Out>(
     throw new MillraceError('MLR_ERR_PLAN', `collect takes { limit }, a whole number of at least 1; got ${limit}`)
   }
   // Held as canonical texts, which are compared at each step and parsed once, at the end.
-  const add = (texts: string[], text: string): string[] => {
-    if (texts.length === limit && compareBytes(text, texts[limit - 1] as string) >= 0) return texts
-    let low = 0
-    let high = texts.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (compareBytes(text, texts[middle] as string) < 0) high = middle
-      else low = middle + 1
-    }
-    texts.splice(low, 0, text)
-    if (texts.length > limit) texts.pop()
-    return texts
-  }
+  const add = (texts: string[], text: string): string[] => insertBounded(texts, text, limit, compareBytes)
   const collected: Aggregate<In, string[], readonly Out[]> = {
     name: `collect(${limit})`,
     init: () => [],

@@ -1,6 +1,7 @@
 import type { Aggregate } from '../core/aggregate.ts'
 import { compareCanonical } from '../core/canonical.ts'
 import { MillraceError } from '../core/errors.ts'
+import { insertBounded } from './bounded-list.ts'
 import { checkNumber } from './exact-sum.ts'
 
 /**
@@ -20,22 +21,9 @@ export function top<In>(n: number, by: (value: In) => number): Aggregate<In, rea
   const rank = (value: In): number => checkNumber(by(value), 'top')
   const before = (a: In, b: In): number => rank(b) - rank(a) || compareCanonical(b, a)
   const add = (held: readonly In[], value: In): readonly In[] => {
-    const list = held as In[]
-    // Most values do not make it: one comparison with the last.
-    if (list.length === n && before(value, list[n - 1] as In) >= 0) {
-      return held
-    }
+    // Also the first value must have a number.
     rank(value)
-    let low = 0
-    let high = list.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (before(value, list[middle] as In) < 0) high = middle
-      else low = middle + 1
-    }
-    list.splice(low, 0, value)
-    if (list.length > n) list.pop()
-    return list
+    return insertBounded(held as In[], value, n, before)
   }
   return {
     name: `top(${n})`,

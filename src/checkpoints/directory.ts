@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { link, mkdir, open, readdir, readFile, rm, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MillraceError, reasonOf } from '../core/errors.ts'
+import { syncPath } from '../core/sync.ts'
 import type { CheckpointStore } from './store.ts'
 
 const TEMPORARY = /^\.tmp-/
@@ -37,7 +38,7 @@ export async function openDirectoryStore(folder: string): Promise<CheckpointStor
         } finally {
           await rm(temporary, { force: true })
         }
-        await syncFolder(folder)
+        await syncPath(folder)
         return true
       }),
     read: (name) =>
@@ -73,15 +74,6 @@ async function writeSynced(path: string, bytes: Uint8Array): Promise<void> {
     await file.sync()
   } finally {
     await file.close()
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

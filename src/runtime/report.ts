@@ -1,3 +1,4 @@
+import type { RunHost } from './host.ts'
 import type { SkippedLog } from './skipped.ts'
 
 /** What a run did. */
@@ -16,4 +17,19 @@ export interface RunReport {
   readonly seconds: number
   /** It was asked to stop before its input had ended. */
   readonly stopped: boolean
+}
+
+/** The report of what a host has counted. */
+export function reportOf(
+  { counters, skipped }: RunHost,
+  rest: Pick<RunReport, 'written' | 'seconds' | 'stopped'>,
+): RunReport {
+  return {
+    read: counters.get('read'),
+    skipped: skipped.total,
+    firstSkipped: skipped.first,
+    skippedByCode: skipped.counts(),
+    counters: counters.entries().filter(([name]) => name !== 'read'),
+    ...rest,
+  }
 }

@@ -1,38 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Head, Owner, PartRef, Version } from '../checkpoints/checkpoint.ts'
+import type { Head, PartRef, Version } from '../checkpoints/checkpoint.ts'
 import { compareVersions } from '../checkpoints/checkpoint.ts'
-import { type CheckpointLog, describeVersion } from '../checkpoints/log.ts'
 import { type Merged, Merger } from '../checkpoints/merger.ts'
-import { describeOwner, isGone, newOwner } from '../checkpoints/owner.ts'
+import { describeOwner, isGone } from '../checkpoints/owner.ts'
 import { seal, unseal } from '../checkpoints/sealed.ts'
 import { parseStateLine, stateLine } from '../checkpoints/state-part.ts'
-import { isMillraceError, MillraceError } from '../core/errors.ts'
+import { isMillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import type { SavedRow } from '../core/keyed-state.ts'
-import { differences, type Fingerprint, fingerprintOf } from '../plan/fingerprint.ts'
-import type { Plan, PlannedFlow } from '../plan/plan.ts'
-import type { TaskSink } from '../sinks/sink.ts'
+import { fingerprintOf } from '../plan/fingerprint.ts'
 import type { Execution } from './execution.ts'
+import { nextHead, refuseMisfits, type TaskOptions } from './task-start.ts'
 
 /** An owner whose last checkpoint has stood still for so long is taken to be dead, where it can't be asked. */
 const LEASE_MS = 10_000
 const LOOK_MS = 500
 
 export type Positions = Record<string, Record<string, unknown>>
-
-export interface TaskOptions {
-  readonly plan: Plan
-  readonly log: CheckpointLog
-  readonly sinks: ReadonlyMap<PlannedFlow, TaskSink>
-  /** Start a new generation with nothing; what is there is left alone and counts no more. */
-  readonly fresh?: boolean
-  /** Do not wait for an owner that may live. */
-  readonly takeOver?: boolean
-  /** States that may go. */
-  readonly dropStates?: readonly string[]
-  readonly signal?: AbortSignal
-  readonly say: (line: string) => void
-}
 
 /**
  * A task with checkpoints: what is recovered as one. The protocol, in order:
@@ -238,93 +222,4 @@ export class Task {
     this.#merging = undefined
     return merged
   }
-}
-
-/** What may refuse a start, before anything is touched. */
-async function refuseMisfits(
-  { plan, log, sinks, fresh, dropStates = [] }: TaskOptions,
-  last: Head | undefined,
-): Promise<void> {
-  const wayOn = 'start a new generation with --fresh (it reads everything again and replaces what the sink holds)'
-  if (last !== undefined && last.pipeline !== plan.name) {
-    throw refused(
-      `${log.label} holds the checkpoints of '${last.pipeline}', and this is '${plan.name}': give each pipeline a folder of its own`,
-    )
-  }
-  for (const [flow, sink] of sinks) {
-    const recorded = await sink.recorded()
-    if (recorded === undefined || fresh === true) continue
-    const { label } = flow.sink.sink
-    if (recorded.pipeline !== plan.name) {
-      const who = recorded.pipeline === '' ? 'a run without checkpoints' : `'${recorded.pipeline}'`
-      throw refused(`${label} was written by ${who}: name another, or ${wayOn}`)
-    }
-    const known = last?.pending.publish
-    if (known === undefined || compareVersions(recorded.version, known) > 0) {
-      const has = known === undefined ? 'the log is empty' : `the log has come to ${describeVersion(known)}`
-      throw refused(
-        `${label} holds checkpoint ${describeVersion(recorded.version)}, and ${has} (${log.label}): it was deleted or is an old copy. Restore it, or ${wayOn}`,
-      )
-    }
-  }
-  if (last === undefined || fresh === true) return
-  const changed = differences(last.fingerprint as Fingerprint, fingerprintOf(plan)).filter(
-    ({ name }) => !dropStates.includes(name),
-  )
-  if (changed.length === 0) return
-  const list = changed.map(({ name, before, now }) => `'${name}' was ${before} and is ${now ?? 'no more'}`).join('; ')
-  throw refused(
-    `the state in ${log.label} does not fit the pipeline: ${list}. Change it back, give up that state with --drop-state ${changed[0]?.name}, or ${wayOn}`,
-  )
-}
-
-/** The head of a takeover: everything as it was, the same publish number, a new owner. */
-async function nextHead(
-  { plan, sinks, fresh, say, log, dropStates = [] }: TaskOptions,
-  last: Head | undefined,
-): Promise<Head> {
-  const owner: Owner = newOwner()
-  if (last !== undefined && fresh !== true) {
-    const next = { ...last, version: { ...last.version, number: last.version.number + 1 }, at: Date.now(), owner }
-    if (dropStates.length === 0) return next
-    for (const name of dropStates) say(`the state '${name}' is dropped`)
-    return {
-      ...next,
-      state: [await withoutStates(log, last, dropStates, `part-${owner.name}-kept`)],
-      fingerprint: fingerprintOf(plan),
-    }
-  }
-  let generation = last?.version.generation ?? 0
-  for (const sink of sinks.values()) generation = Math.max(generation, (await sink.recorded())?.version.generation ?? 0)
-  if (last !== undefined)
-    say(
-      `--fresh: checkpoint ${describeVersion(last.version)} of ${log.label} and what it holds is ignored; generation ${generation + 1} begins`,
-    )
-  const version = { generation: generation + 1, number: 1 }
-  return {
-    version,
-    pipeline: plan.name,
-    at: Date.now(),
-    owner,
-    fingerprint: fingerprintOf(plan),
-    positions: {},
-    state: [],
-    pending: { publish: version, parts: [] },
-    counts: {},
-  }
-}
-
-/** The state without some operators' rows, as one part: what is dropped must not come back under a new meaning of its name. */
-async function withoutStates(log: CheckpointLog, head: Head, names: readonly string[], part: string): Promise<PartRef> {
-  let kept = ''
-  for (const ref of head.state) {
-    for (const line of unseal('part', ref.name, await log.readPart(head, ref)).split('\n')) {
-      if (line !== '' && !names.includes(parseStateLine(line)[0])) kept += `${line}\n`
-    }
-  }
-  return log.createPart(part, seal('part', kept))
-}
-
-function refused(why: string): MillraceError {
-  return new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', why)
 }

@@ -1,10 +1,11 @@
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { createGzip, createZstdCompress } from 'node:zlib'
 import { MillraceError, reasonOf } from '../core/errors.ts'
+import { syncPath } from '../core/sync.ts'
 import type { TextFormat } from '../formats/format.ts'
 import { openFormat } from '../formats/format.ts'
 import type { SinkWriter } from './sink.ts'
@@ -52,9 +53,9 @@ export async function openFileSink(path: string, format: TextFormat): Promise<Si
         await finished(stream)
         output.check()
         if (direct) return
-        await sync(temporary)
+        await syncPath(temporary)
         await rename(temporary, path)
-        await sync(dirname(path))
+        await syncPath(dirname(path))
       } catch (error) {
         await discard()
         throw failed(error)
@@ -90,13 +91,4 @@ function opened(stream: WriteStream): Promise<void> {
     stream.once('open', () => resolve())
     stream.once('error', reject)
   })
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }

@@ -7,7 +7,7 @@ import { type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
 import type { TaskSink } from '../../sinks/sink.ts'
 import type { SourceReader } from '../../sources/source.ts'
 import { Execution } from '../execution.ts'
-import type { RunReport } from '../report.ts'
+import { type RunReport, reportOf } from '../report.ts'
 import { type Positions, Task } from '../task.ts'
 import type { Progress } from './inline.ts'
 
@@ -231,17 +231,7 @@ class CheckpointedRun {
   }
 
   #report(seconds: number): RunReport {
-    const { counters, skipped } = this.#execution.host
-    return {
-      read: counters.get('read'),
-      skipped: skipped.total,
-      firstSkipped: skipped.first,
-      skippedByCode: skipped.counts(),
-      written: [...this.#task.published],
-      counters: counters.entries().filter(([name]) => name !== 'read'),
-      seconds,
-      // The next start goes on where this one was: nothing is missing.
-      stopped: false,
-    }
+    // Stopped or not: the next start goes on where this one was, so nothing is missing.
+    return reportOf(this.#execution.host, { written: [...this.#task.published], seconds, stopped: false })
   }
 }

@@ -7,7 +7,7 @@ import type { Sink, SinkWriter } from '../../sinks/sink.ts'
 import type { SourceReader } from '../../sources/source.ts'
 import { Execution } from '../execution.ts'
 import type { Port } from '../port.ts'
-import type { RunReport } from '../report.ts'
+import { type RunReport, reportOf } from '../report.ts'
 import type { DeadLetter } from '../skipped.ts'
 
 export interface InlineOptions {
@@ -239,16 +239,7 @@ class InlineRun {
   }
 
   #report(seconds: number, stopped: boolean): RunReport {
-    const { counters, skipped } = this.#execution.host
-    return {
-      read: counters.get('read'),
-      skipped: skipped.total,
-      firstSkipped: skipped.first,
-      skippedByCode: skipped.counts(),
-      written: [...this.#written].map(([flow, count]) => [flow.name, count]),
-      counters: counters.entries().filter(([name]) => name !== 'read'),
-      seconds,
-      stopped,
-    }
+    const written = [...this.#written].map(([flow, count]) => [flow.name, count] as const)
+    return reportOf(this.#execution.host, { written, seconds, stopped })
   }
 }

@@ -1,0 +1,113 @@
+import type { Head, PartRef } from '../checkpoints/checkpoint.ts'
+import { compareVersions } from '../checkpoints/checkpoint.ts'
+import { type CheckpointLog, describeVersion } from '../checkpoints/log.ts'
+import { newOwner } from '../checkpoints/owner.ts'
+import { seal, unseal } from '../checkpoints/sealed.ts'
+import { parseStateLine } from '../checkpoints/state-part.ts'
+import { MillraceError } from '../core/errors.ts'
+import { differences, type Fingerprint, fingerprintOf } from '../plan/fingerprint.ts'
+import type { Plan, PlannedFlow } from '../plan/plan.ts'
+import type { TaskSink } from '../sinks/sink.ts'
+
+export interface TaskOptions {
+  readonly plan: Plan
+  readonly log: CheckpointLog
+  readonly sinks: ReadonlyMap<PlannedFlow, TaskSink>
+  /** Start a new generation with nothing; what is there is left alone and counts no more. */
+  readonly fresh?: boolean
+  /** Do not wait for an owner that may live. */
+  readonly takeOver?: boolean
+  /** States that may go. */
+  readonly dropStates?: readonly string[]
+  readonly signal?: AbortSignal
+  readonly say: (line: string) => void
+}
+
+/** What may refuse a start, before anything is touched. */
+export async function refuseMisfits(
+  { plan, log, sinks, fresh, dropStates = [] }: TaskOptions,
+  last: Head | undefined,
+): Promise<void> {
+  const wayOn = 'start a new generation with --fresh (it reads everything again and replaces what the sink holds)'
+  if (last !== undefined && last.pipeline !== plan.name) {
+    throw refused(
+      `${log.label} holds the checkpoints of '${last.pipeline}', and this is '${plan.name}': give each pipeline a folder of its own`,
+    )
+  }
+  for (const [flow, sink] of sinks) {
+    const recorded = await sink.recorded()
+    if (recorded === undefined || fresh === true) continue
+    const { label } = flow.sink.sink
+    if (recorded.pipeline !== plan.name) {
+      const who = recorded.pipeline === '' ? 'a run without checkpoints' : `'${recorded.pipeline}'`
+      throw refused(`${label} was written by ${who}: name another, or ${wayOn}`)
+    }
+    const known = last?.pending.publish
+    if (known === undefined || compareVersions(recorded.version, known) > 0) {
+      const has = known === undefined ? 'the log is empty' : `the log has come to ${describeVersion(known)}`
+      throw refused(
+        `${label} holds checkpoint ${describeVersion(recorded.version)}, and ${has} (${log.label}): it was deleted or is an old copy. Restore it, or ${wayOn}`,
+      )
+    }
+  }
+  if (last === undefined || fresh === true) return
+  const changed = differences(last.fingerprint as Fingerprint, fingerprintOf(plan)).filter(
+    ({ name }) => !dropStates.includes(name),
+  )
+  if (changed.length === 0) return
+  const list = changed.map(({ name, before, now }) => `'${name}' was ${before} and is ${now ?? 'no more'}`).join('; ')
+  throw refused(
+    `the state in ${log.label} does not fit the pipeline: ${list}. Change it back, give up that state with --drop-state ${changed[0]?.name}, or ${wayOn}`,
+  )
+}
+
+/** The head of a takeover: everything as it was, the same publish number, a new owner. */
+export async function nextHead(
+  { plan, sinks, fresh, say, log, dropStates = [] }: TaskOptions,
+  last: Head | undefined,
+): Promise<Head> {
+  const owner = newOwner()
+  if (last !== undefined && fresh !== true) {
+    const next = { ...last, version: { ...last.version, number: last.version.number + 1 }, at: Date.now(), owner }
+    if (dropStates.length === 0) return next
+    for (const name of dropStates) say(`the state '${name}' is dropped`)
+    return {
+      ...next,
+      state: [await withoutStates(log, last, dropStates, `part-${owner.name}-kept`)],
+      fingerprint: fingerprintOf(plan),
+    }
+  }
+  let generation = last?.version.generation ?? 0
+  for (const sink of sinks.values()) generation = Math.max(generation, (await sink.recorded())?.version.generation ?? 0)
+  if (last !== undefined)
+    say(
+      `--fresh: checkpoint ${describeVersion(last.version)} of ${log.label} and what it holds is ignored; generation ${generation + 1} begins`,
+    )
+  const version = { generation: generation + 1, number: 1 }
+  return {
+    version,
+    pipeline: plan.name,
+    at: Date.now(),
+    owner,
+    fingerprint: fingerprintOf(plan),
+    positions: {},
+    state: [],
+    pending: { publish: version, parts: [] },
+    counts: {},
+  }
+}
+
+/** The state without some operators' rows, as one part: what is dropped must not come back under a new meaning of its name. */
+async function withoutStates(log: CheckpointLog, head: Head, names: readonly string[], part: string): Promise<PartRef> {
+  let kept = ''
+  for (const ref of head.state) {
+    for (const line of unseal('part', ref.name, await log.readPart(head, ref)).split('\n')) {
+      if (line !== '' && !names.includes(parseStateLine(line)[0])) kept += `${line}\n`
+    }
+  }
+  return log.createPart(part, seal('part', kept))
+}
+
+function refused(why: string): MillraceError {
+  return new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', why)
+}
