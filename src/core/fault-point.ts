@@ -8,6 +8,11 @@ export function faultPoint(name: string): void {
   if (wanted.times === 0) process.kill(process.pid, signal)
 }
 
+/** A test wants a fault: then as much as possible of the protocol should happen in a short run. */
+export function faultsWanted(): boolean {
+  return wanted !== undefined
+}
+
 const wanted = parse(process.env.MILLRACE_FAULT)
 
 function parse(text: string | undefined): { name: string; times: number; signal: NodeJS.Signals } | undefined {

@@ -70,6 +70,11 @@ export class KeyedState {
     return state
   }
 
+  /** Every key counts as changed: somebody new wants to hear of all of them. */
+  touchAll(): void {
+    for (const { key } of this.#states.entries()) this.#stateOf(key)
+  }
+
   get(key: Key): KeyState | undefined {
     return this.#states.get(key)
   }

@@ -129,6 +129,10 @@ export class Table {
     if (sent.length > 0) memoryOf(row).sent.push(...sent)
   }
 
+  touchAll(): void {
+    this.#state.touchAll()
+  }
+
   /** After all rows are back: tells the next aggregate which of its rows each one stands behind. */
   restoreContributions(slot: number, next: Table): void {
     for (const row of this.#state.states()) {

@@ -23,20 +23,34 @@ export interface TaskOptions {
   readonly say: (line: string) => void
 }
 
+/** What a sink has recorded of itself. */
+export type Recorded = NonNullable<Awaited<ReturnType<TaskSink['recorded']>>>
+
+export async function recordedBy(
+  sinks: ReadonlyMap<PlannedFlow, TaskSink>,
+): Promise<ReadonlyMap<PlannedFlow, Recorded>> {
+  const all = new Map<PlannedFlow, Recorded>()
+  for (const [flow, sink] of sinks) {
+    const recorded = await sink.recorded()
+    if (recorded !== undefined) all.set(flow, recorded)
+  }
+  return all
+}
+
 /** What may refuse a start, before anything is touched. */
-export async function refuseMisfits(
-  { plan, log, sinks, fresh, dropStates = [] }: TaskOptions,
+export function refuseMisfits(
+  { plan, log, fresh, dropStates = [] }: TaskOptions,
+  recordedBySink: ReadonlyMap<PlannedFlow, Recorded>,
   last: Head | undefined,
-): Promise<void> {
+): void {
   const wayOn = 'start a new generation with --fresh (it reads everything again and replaces what the sink holds)'
   if (last !== undefined && last.pipeline !== plan.name) {
     throw refused(
       `${log.label} holds the checkpoints of '${last.pipeline}', and this is '${plan.name}': give each pipeline a folder of its own`,
     )
   }
-  for (const [flow, sink] of sinks) {
-    const recorded = await sink.recorded()
-    if (recorded === undefined || fresh === true) continue
+  for (const [flow, recorded] of recordedBySink) {
+    if (fresh === true) continue
     const { label } = flow.sink.sink
     if (recorded.pipeline !== plan.name) {
       const who = recorded.pipeline === '' ? 'a run without checkpoints' : `'${recorded.pipeline}'`
@@ -63,7 +77,8 @@ export async function refuseMisfits(
 
 /** The head of a takeover: everything as it was, the same publish number, a new owner. */
 export async function nextHead(
-  { plan, sinks, fresh, say, log, dropStates = [] }: TaskOptions,
+  { plan, fresh, say, log, dropStates = [] }: TaskOptions,
+  recordedBySink: ReadonlyMap<PlannedFlow, Recorded>,
   last: Head | undefined,
 ): Promise<Head> {
   const owner = newOwner()
@@ -78,7 +93,7 @@ export async function nextHead(
     }
   }
   let generation = last?.version.generation ?? 0
-  for (const sink of sinks.values()) generation = Math.max(generation, (await sink.recorded())?.version.generation ?? 0)
+  for (const { version } of recordedBySink.values()) generation = Math.max(generation, version.generation)
   if (last !== undefined)
     say(
       `--fresh: checkpoint ${describeVersion(last.version)} of ${log.label} and what it holds is ignored; generation ${generation + 1} begins`,

@@ -9,8 +9,9 @@ import { isMillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import type { SavedRow } from '../core/keyed-state.ts'
 import { fingerprintOf } from '../plan/fingerprint.ts'
+import type { PlannedFlow } from '../plan/plan.ts'
 import type { Execution } from './execution.ts'
-import { nextHead, refuseMisfits, type TaskOptions } from './task-start.ts'
+import { nextHead, type Recorded, recordedBy, refuseMisfits, type TaskOptions } from './task-start.ts'
 
 /** An owner whose last checkpoint has stood still for so long is taken to be dead, where it can't be asked. */
 const LEASE_MS = 10_000
@@ -33,6 +34,7 @@ export class Task {
   readonly #merger: Merger
   #head: Head
   #parts = 0
+  #newSinks = false
   #countedRead = 0
   #countedSkipped = 0
   #merged: Merged | undefined
@@ -57,8 +59,10 @@ export class Task {
     const { log, say, signal } = options
     let seen: { readonly version: Version; readonly since: number; told: boolean } | undefined
     for (;;) {
+      // The sinks first: what they have recorded was committed before, so a log that is read later must have it.
+      const recorded = await recordedBy(options.sinks)
       const last = await log.last()
-      await refuseMisfits(options, last)
+      refuseMisfits(options, recorded, last)
       if (last !== undefined && options.takeOver !== true && !isGone(last.owner)) {
         if (seen === undefined || compareVersions(seen.version, last.version) !== 0)
           seen = { version: last.version, since: performance.now(), told: seen?.told ?? false }
@@ -73,7 +77,8 @@ export class Task {
           continue
         }
       }
-      const task = new Task(options, await nextHead(options, last))
+      const task = new Task(options, await nextHead(options, recorded, last))
+      if (last !== undefined && options.fresh !== true) task.#tellNewSinks(recorded)
       try {
         await log.commit(task.#head)
       } catch (error) {
@@ -85,6 +90,16 @@ export class Task {
       await log.removeStrays(task.#head)
       await task.#publish()
       return task
+    }
+  }
+
+  /** Sinks that have never been given anything, though the log has gone on: they must get every row. */
+  #tellNewSinks(recorded: ReadonlyMap<PlannedFlow, Recorded>): void {
+    for (const [flow, sink] of this.#options.sinks) {
+      if (!sink.keepsRecord || recorded.has(flow)) continue
+      this.#newSinks = true
+      const gets = flow.over === 'table' ? 'it starts with the whole table' : 'it gets the events from here on'
+      this.#options.say(`${flow.sink.sink.label} is new to these checkpoints: ${gets}`)
     }
   }
 
@@ -101,6 +116,7 @@ export class Task {
       }
     }
     execution.restore(rows.values())
+    if (this.#newSinks) for (const table of execution.tables) table.touchAll()
     return rows.size
   }
 

@@ -30,6 +30,8 @@ export interface SinkDefinition<T> {
 export interface TaskSink {
   /** For the start: 'exactly once', or what less it can promise. */
   readonly promise: string
+  /** It records what it was given. One that does not (stdout) is never ahead, and never new. */
+  readonly keepsRecord: boolean
   /** Which pipeline it belongs to and what was published last, as the sink itself has recorded it. */
   recorded(): Promise<{ readonly pipeline: string; readonly version: Version } | undefined>
   /** Synchronous: what is in the ports at the cut, and nothing that comes later. */

@@ -187,6 +187,7 @@ export function openSqliteTask({ path, table }: SqliteOptions, pipeline: string)
   const rows = new SqliteTable(path, table)
   return {
     promise: 'exactly once',
+    keepsRecord: true,
     recorded: async () => rows.recorded(),
     prepare: (outputs) => {
       const prepared = [...outputs].flatMap(changesOf)

@@ -31,6 +31,7 @@ export function openStdoutTask(format: TextFormat): TaskSink {
   const text = openFormat(format)
   return {
     promise: 'at least once: a crash may repeat the last rows',
+    keepsRecord: false,
     recorded: async () => undefined,
     prepare: (outputs) => {
       let prepared = ''
