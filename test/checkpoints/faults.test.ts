@@ -2,6 +2,7 @@ import {
   appendFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -10,14 +11,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Random } from 'millrace/testing'
 import { describe, expect, it } from 'vitest'
-import { clickLines } from '../../src/sources/clicks.ts'
-import { type Ended, ended, program, ROOT, start, temporaryFolder } from '../support/program.ts'
+import { type Ended, ended, program, ROOT, shell, start, temporaryFolder } from '../support/program.ts'
+import { args, clicksIn, env, killAtRandom, PLAN, tablesOf } from './fault-runs.ts'
 
-const PLAN = join(ROOT, 'test/checkpoints/table-plan.ts')
 /** Enough for several checkpoints: where a fault is wanted they come as often as asked. */
 const MANY = 400_000
 
@@ -31,46 +29,6 @@ const POINTS = [
   'after publish',
   'between deletions',
 ] as const
-
-function clicksIn(folder: string, count: number, seed = 1): string {
-  const path = join(folder, 'in.ndjson')
-  const next = clickLines({ seed, users: 400, malformed: 0.01 })
-  writeFileSync(path, Array.from({ length: count }, next).join(''))
-  return path
-}
-
-/** Everything that the sinks hold, in an order of its own. */
-function tablesOf(path: string): unknown {
-  const database = new DatabaseSync(path)
-  const rows = (sql: string): unknown[] =>
-    database
-      .prepare(sql)
-      .all()
-      .map((row) => ({ ...row }))
-  const held = {
-    users: rows('SELECT * FROM users ORDER BY _key'),
-    actions: rows('SELECT * FROM actions ORDER BY _key'),
-    paid: rows('SELECT * FROM paid').sort((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)),
-  }
-  database.close()
-  return held
-}
-
-const args = (folder: string, ...more: string[]): string[] => [
-  PLAN,
-  'run',
-  '--from',
-  join(folder, 'in.ndjson'),
-  '--checkpoint',
-  join(folder, 'ck'),
-  '--tick',
-  '10ms',
-  ...more,
-]
-const env = (folder: string, more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
-  TABLES: join(folder, 'out.sqlite'),
-  ...more,
-})
 
 async function uninterrupted(count: number, seed = 1): Promise<unknown> {
   const folder = temporaryFolder()
@@ -103,24 +61,12 @@ describe('killed, and started again', () => {
 
   it('at random instants, again and again', async () => {
     for (const seed of [1, 2]) {
-      const random = new Random(seed)
-      const expected = await uninterrupted(120_000, seed)
       const folder = temporaryFolder()
       clicksIn(folder, 120_000, seed)
-      let kills = 0
-      for (let i = 0; i < 12; i++) {
-        const child = start(args(folder), { env: env(folder) })
-        const done = ended(child)
-        const timer = setTimeout(() => child.kill('SIGKILL'), 150 + random.below(250))
-        const out = await done
-        clearTimeout(timer)
-        if (out.signal === 'SIGKILL') kills++
-        else expect(out.code, out.stderr).toBe(0)
-      }
-      const last = await program(args(folder), { env: env(folder) })
-      expect(last.code, last.stderr).toBe(0)
+      const { kills, tables, temporaries } = await killAtRandom(folder, seed, 12)
       expect(kills).toBeGreaterThan(2)
-      expect(tablesOf(join(folder, 'out.sqlite')), `seed ${seed}`).toEqual(expected)
+      expect(tables, `seed ${seed}`).toEqual(await uninterrupted(120_000, seed))
+      expect(temporaries).toEqual([])
     }
   })
 })
@@ -327,5 +273,33 @@ describe('a start that does not fit is refused, and touches nothing', () => {
     expect(out.code).toBe(1)
     expect(out.stderr).toContain("stdin can't be read again from a position; file")
     expect(out.stderr).toContain('takes no part in checkpoints (sqlite: and stdout do)')
+  })
+
+  it('where the disk of the checkpoints is full: says so, commits nothing, and goes on when there is room', async ({
+    skip,
+  }) => {
+    const folder = temporaryFolder()
+    clicksIn(folder, 30_000)
+    const ck = join(folder, 'ck')
+    mkdirSync(ck)
+    const mounted = await shell(`mount -t tmpfs -o size=24k tmpfs ${ck}`)
+    if (mounted.code !== 0) return skip('a tmpfs can’t be mounted here')
+    try {
+      const full = await program(args(folder), { env: env(folder) })
+      expect([full.code, full.stderr]).toEqual([
+        1,
+        expect.stringContaining(`the checkpoint folder ${ck} can't be written: ENOSPC`),
+      ])
+      expect(full.stderr).not.toMatch(/^ {4}at /m)
+      await shell(`mount -o remount,size=64m ${ck}`)
+      const again = await program(args(folder), { env: env(folder) })
+      expect(again.code, again.stderr).toBe(0)
+      expect(tablesOf(join(folder, 'out.sqlite'))).toEqual(await uninterrupted(30_000))
+      await shell(`mount -o remount,ro ${ck}`)
+      const readOnly = await program(args(folder), { env: env(folder) })
+      expect([readOnly.code, readOnly.stderr]).toEqual([1, expect.stringContaining("can't be written: EROFS")])
+    } finally {
+      await shell(`umount ${ck}`)
+    }
   })
 })
