@@ -23,7 +23,20 @@ export async function run(pipeline: Pipeline): Promise<void> {
   })
 }
 
-export interface RunOptions extends InlineOptions, Ends {}
+export interface RunOptions extends InlineOptions, Ends {
+  /** A folder for checkpoints: a run that is cut off goes on where it was. Its sources must resume and its sinks take part. */
+  readonly checkpoint?: string
+  /** Only with `checkpoint`: end when nothing has come for so many milliseconds. */
+  readonly untilIdleMs?: number
+  /** Only with `checkpoint`: read everything again, as a new generation. */
+  readonly fresh?: boolean
+  /** Only with `checkpoint`: do not wait for an owner that may live. */
+  readonly takeOver?: boolean
+  /** Only with `checkpoint`: states that may go. */
+  readonly dropStates?: readonly string[]
+  /** Only with `checkpoint`: gets what a user should know (who is waited for, what was restored), a line at a time. */
+  readonly say?: (line: string) => void
+}
 
 /**
  * Runs a pipeline inside your own program. Resolves with what it did when its sources have ended and everything is written; rejects with
@@ -39,6 +52,19 @@ export interface RunOptions extends InlineOptions, Ends {}
  */
 export async function execute(pipeline: Pipeline, options: RunOptions = {}): Promise<RunReport> {
   const { withEnds } = await import('./plan/with-ends.ts')
+  const { checkpoint, tickMs, say = () => {}, ...rest } = options
+  if (checkpoint !== undefined) {
+    const { openCheckpointStore } = await import('./ends.ts')
+    const { CheckpointLog } = await import('./checkpoints/log.ts')
+    const { runCheckpointed } = await import('./runtime/exchanges/checkpointed.ts')
+    const log = new CheckpointLog(await openCheckpointStore(checkpoint))
+    return runCheckpointed(withEnds(pipeline.plan, options), {
+      ...rest,
+      log,
+      say,
+      ...(tickMs === undefined ? {} : { intervalMs: tickMs }),
+    })
+  }
   const { runInline } = await import('./runtime/exchanges/inline.ts')
   return runInline(withEnds(pipeline.plan, options), options)
 }

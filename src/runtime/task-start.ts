@@ -6,7 +6,7 @@ import { seal, unseal } from '../checkpoints/sealed.ts'
 import { parseStateLine } from '../checkpoints/state-part.ts'
 import { MillraceError } from '../core/errors.ts'
 import { differences, type Fingerprint, fingerprintOf } from '../plan/fingerprint.ts'
-import type { Plan, PlannedFlow } from '../plan/plan.ts'
+import { cutsOf, type Plan, type PlannedFlow } from '../plan/plan.ts'
 import type { TaskSink } from '../sinks/sink.ts'
 
 export interface TaskOptions {
@@ -85,10 +85,11 @@ export async function nextHead(
   if (last !== undefined && fresh !== true) {
     const next = { ...last, version: { ...last.version, number: last.version.number + 1 }, at: Date.now(), owner }
     if (dropStates.length === 0) return next
-    for (const name of dropStates) say(`the state '${name}' is dropped`)
+    const dropped = withDownstream(plan, dropStates)
+    for (const name of dropped) say(`the state '${name}' is dropped`)
     return {
       ...next,
-      state: [await withoutStates(log, last, dropStates, `part-${owner.name}-kept`)],
+      state: [await withoutStates(log, last, dropped, `part-${owner.name}-kept`)],
       fingerprint: fingerprintOf(plan),
     }
   }
@@ -110,6 +111,17 @@ export async function nextHead(
     pending: { publish: version, parts: [] },
     counts: {},
   }
+}
+
+/** States that are made of a dropped one's rows can't stay: nobody could take those rows back. */
+function withDownstream(plan: Plan, names: readonly string[]): readonly string[] {
+  const dropped = new Set(names)
+  for (const flow of plan.flows) {
+    const cuts = cutsOf(plan, flow).map(({ name }) => name)
+    const first = cuts.findIndex((name) => dropped.has(name))
+    if (first !== -1) for (const name of cuts.slice(first)) dropped.add(name)
+  }
+  return [...dropped]
 }
 
 /** The state without some operators' rows, as one part: what is dropped must not come back under a new meaning of its name. */

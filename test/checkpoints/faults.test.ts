@@ -259,6 +259,33 @@ describe('a start that does not fit is refused, and touches nothing', () => {
     await refusedBy(folder, 'gzip', '--from', '/dev/null').catch(() => {})
   })
 
+  it('where the state of an operator does not fit any more; --drop-state gives it up, and what was made of it', async () => {
+    const folder = await ready()
+    const altered = { env: env(folder, { ALTERED: '1' }) }
+    const before = readdirSync(join(folder, 'ck')).sort()
+    const out = await program(args(folder), altered)
+    expect([out.code, out.stderr]).toEqual([
+      1,
+      expect.stringContaining(
+        "'users' was aggregate fields(n: count, last: latest) over events and is aggregate fields(n: count, again: count, last: latest) over events",
+      ),
+    ])
+    expect(out.stderr).toContain('--drop-state users')
+    expect(readdirSync(join(folder, 'ck')).sort()).toEqual(before)
+    appendFileSync(join(folder, 'in.ndjson'), '{"user_id":"late","action":"new"}\n')
+    const dropped = await program(args(folder, '--drop-state', 'users'), altered)
+    expect(dropped.code, dropped.stderr).toBe(0)
+    expect(dropped.stderr).toContain("the state 'users' is dropped\nthe state 'actions' is dropped\n")
+    const { users, actions } = tablesOf(join(folder, 'out.sqlite')) as {
+      users: { user: string; n: number; again?: number }[]
+      actions: { action: string; users: number }[]
+    }
+    expect(users.find(({ user }) => user === 'late')).toMatchObject({ n: 1, again: 1 })
+    expect(actions.find(({ action }) => action === 'new')).toMatchObject({ users: 1 })
+    // The state fits now.
+    expect((await program(args(folder), altered)).code).toBe(0)
+  })
+
   it('where what it is made of can’t keep the promise', async () => {
     const folder = temporaryFolder()
     const out = await program([
