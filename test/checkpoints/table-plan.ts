@@ -21,13 +21,11 @@ const path = process.env.TABLES ?? 'tables.sqlite'
 const clicks = from(file('clicks.ndjson')).pipe(parseJson()).pipe(filter(isClick))
 // As if somebody had changed the pipeline between two starts.
 const more = process.env.ALTERED === undefined ? {} : { again: count() }
-const users = clicks
-  .pipe(keyBy((click) => click.user_id))
-  .pipe(
-    aggregate(fields({ n: count(), ...more, last: latest((click) => click.action, { by: timeOf }) }), {
-      name: 'users',
-    }),
-  )
+const users = clicks.pipe(keyBy((click) => click.user_id)).pipe(
+  aggregate(fields({ n: count(), ...more, last: latest((click) => click.action, { by: timeOf }) }), {
+    name: 'users',
+  }),
+)
 
 export const tables = pipeline(
   'tables',
