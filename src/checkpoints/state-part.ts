@@ -9,16 +9,42 @@ export function stateLine(table: string, { key, accumulator, sent }: SavedRow): 
   return `${JSON.stringify(table)}\t${keyText(key)}\t${accumulator ?? ''}\t${sent.length === 0 ? '' : JSON.stringify(sent)}\n`
 }
 
-export function parseStateLine(line: string): readonly [table: string, row: SavedRow] {
-  const [table = '', key = '', accumulator = '', sent = ''] = line.split('\t')
-  return [
-    JSON.parse(table) as string,
-    {
-      key: parseKey(key),
-      accumulator: accumulator === '' ? null : accumulator,
-      sent: sent === '' ? [] : (JSON.parse(sent) as unknown[]),
-    },
-  ]
+export interface StateLine {
+  /** Table and key as they are written: equal for equal ones. */
+  readonly id: string
+  readonly table: string
+  readonly row: SavedRow
+  /** The line itself, with its end. */
+  readonly text: string
+}
+
+/** The lines of a part. */
+export function* stateLines(part: string): Generator<StateLine> {
+  let [tableText, table] = ['', '']
+  for (let start = 0; start < part.length; ) {
+    const end = part.indexOf('\n', start)
+    const text = part.slice(start, end + 1)
+    start = end + 1
+    const afterTable = text.indexOf('\t')
+    const afterKey = text.indexOf('\t', afterTable + 1)
+    const afterAccumulator = text.indexOf('\t', afterKey + 1)
+    if (text.slice(0, afterTable) !== tableText) {
+      tableText = text.slice(0, afterTable)
+      table = JSON.parse(tableText) as string
+    }
+    const accumulator = text.slice(afterKey + 1, afterAccumulator)
+    const sent = text.slice(afterAccumulator + 1, -1)
+    yield {
+      id: text.slice(0, afterKey),
+      table,
+      row: {
+        key: parseKey(text.slice(afterTable + 1, afterKey)),
+        accumulator: accumulator === '' ? null : accumulator,
+        sent: sent === '' ? [] : (JSON.parse(sent) as unknown[]),
+      },
+      text,
+    }
+  }
 }
 
 /** The last line of each table and key, of parts from the oldest to the newest. With the first part in it, rows that are gone go. */

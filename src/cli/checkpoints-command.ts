@@ -2,7 +2,7 @@ import { headName } from '../checkpoints/checkpoint.ts'
 import { CheckpointLog, describeVersion } from '../checkpoints/log.ts'
 import { describeOwner, isGone } from '../checkpoints/owner.ts'
 import { unseal } from '../checkpoints/sealed.ts'
-import { parseStateLine } from '../checkpoints/state-part.ts'
+import { stateLines } from '../checkpoints/state-part.ts'
 import { MillraceError } from '../core/errors.ts'
 import { keyText } from '../core/key.ts'
 import { openCheckpointStore } from '../ends.ts'
@@ -60,9 +60,7 @@ async function show(log: CheckpointLog, key: string | undefined): Promise<void> 
   }
   const tables = new Map<string, Map<string, string>>()
   for (const part of head.state) {
-    for (const line of unseal('part', part.name, await log.readPart(head, part)).split('\n')) {
-      if (line === '') continue
-      const [table, row] = parseStateLine(line)
+    for (const { table, row } of stateLines(unseal('part', part.name, await log.readPart(head, part)))) {
       const rows = tables.get(table) ?? new Map<string, string>()
       tables.set(table, rows)
       if (row.accumulator === null) rows.delete(keyText(row.key))

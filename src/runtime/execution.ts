@@ -107,15 +107,19 @@ export class Execution {
     for (const table of this.tables) table.flush()
   }
 
-  /** What the last tick changed, table by table, for a checkpoint. */
-  *ticked(): Generator<readonly [table: string, row: SavedRow]> {
-    for (const table of this.tables) for (const row of table.ticked()) yield [table.planned.name, row]
+  /** Takes out what the last tick changed, table by table, for a checkpoint. */
+  *takeTicked(): Generator<readonly [table: string, row: SavedRow]> {
+    for (const table of this.tables) for (const row of table.takeTicked()) yield [table.planned.name, row]
   }
 
-  /** Puts the rows of a checkpoint back; each key comes once. */
+  /** Puts rows of a checkpoint back; each key comes once, in any number of calls. Then `restored`. */
   restore(rows: Iterable<readonly [table: string, row: SavedRow]>): void {
     const byName = new Map(this.tables.map((table) => [table.planned.name, table]))
     for (const [name, row] of rows) byName.get(name)?.restore(row)
+  }
+
+  /** All rows are back. */
+  restored(): void {
     for (const table of this.tables) {
       this.#outletsOf.get(table.planned)?.forEach((target, slot) => {
         const next = target.type === 'operator' ? this.#tableOf.get(target) : undefined

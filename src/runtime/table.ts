@@ -110,10 +110,12 @@ export class Table {
     this.#rows.flush()
   }
 
-  /** The rows that the last tick sent, with what is remembered of each: what a checkpoint adds to the state. */
-  *ticked(): Generator<SavedRow> {
+  /** Takes out the rows that the last tick sent, with what is remembered of each: what a checkpoint adds to the state. */
+  *takeTicked(): Generator<SavedRow> {
     const { aggregate } = this.#state
-    for (const { key, accumulator, memory } of this.#ticked) {
+    const ticked = this.#ticked
+    this.#ticked = []
+    for (const { key, accumulator, memory } of ticked) {
       const sent = memory?.sent ?? []
       const gone = this.planned.over === 'table' && memory?.contributions === 0
       yield gone

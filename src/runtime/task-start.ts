@@ -3,7 +3,7 @@ import { compareVersions } from '../checkpoints/checkpoint.ts'
 import { type CheckpointLog, describeVersion } from '../checkpoints/log.ts'
 import { newOwner } from '../checkpoints/owner.ts'
 import { seal, unseal } from '../checkpoints/sealed.ts'
-import { parseStateLine } from '../checkpoints/state-part.ts'
+import { stateLines } from '../checkpoints/state-part.ts'
 import { MillraceError } from '../core/errors.ts'
 import { differences, type Fingerprint, fingerprintOf } from '../plan/fingerprint.ts'
 import { cutsOf, type Plan, type PlannedFlow } from '../plan/plan.ts'
@@ -128,9 +128,8 @@ function withDownstream(plan: Plan, names: readonly string[]): readonly string[]
 async function withoutStates(log: CheckpointLog, head: Head, names: readonly string[], part: string): Promise<PartRef> {
   let kept = ''
   for (const ref of head.state) {
-    for (const line of unseal('part', ref.name, await log.readPart(head, ref)).split('\n')) {
-      if (line !== '' && !names.includes(parseStateLine(line)[0])) kept += `${line}\n`
-    }
+    const content = unseal('part', ref.name, await log.readPart(head, ref))
+    for (const { table, text } of stateLines(content)) if (!names.includes(table)) kept += text
   }
   return log.createPart(part, seal('part', kept))
 }

@@ -4,7 +4,7 @@ import { compareVersions } from '../checkpoints/checkpoint.ts'
 import { type Merged, Merger } from '../checkpoints/merger.ts'
 import { describeOwner, isGone } from '../checkpoints/owner.ts'
 import { seal, unseal } from '../checkpoints/sealed.ts'
-import { parseStateLine, stateLine } from '../checkpoints/state-part.ts'
+import { type StateLine, stateLine, stateLines } from '../checkpoints/state-part.ts'
 import { isMillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import type { SavedRow } from '../core/keyed-state.ts'
@@ -106,18 +106,23 @@ export class Task {
   /** The state of the checkpoint that was taken over, each row once. */
   async restore(execution: Execution): Promise<number> {
     const { log } = this.#options
-    const rows = new Map<string, readonly [string, SavedRow]>()
-    for (const part of this.#head.state) {
-      const content = unseal('part', part.name, await log.readPart(this.#head, part))
-      for (const line of content.split('\n')) {
-        if (line === '') continue
-        const [table, row] = parseStateLine(line)
-        rows.set(line.slice(0, line.indexOf('\t', line.indexOf('\t') + 1)), [table, row])
+    // From the newest part to the oldest: the first line of a key is the one that counts.
+    const seen = new Set<string>()
+    let count = 0
+    const fresh = function* (lines: Iterable<StateLine>): Generator<readonly [string, SavedRow]> {
+      for (const { id, table, row } of lines) {
+        if (seen.has(id)) continue
+        seen.add(id)
+        count++
+        yield [table, row]
       }
     }
-    execution.restore(rows.values())
+    for (const part of this.#head.state.toReversed()) {
+      execution.restore(fresh(stateLines(unseal('part', part.name, await log.readPart(this.#head, part)))))
+    }
+    execution.restored()
     if (this.#newSinks) for (const table of execution.tables) table.touchAll()
-    return rows.size
+    return count
   }
 
   /**
@@ -133,7 +138,7 @@ export class Task {
     // 1 and 2, without a pause: what comes in from here on belongs to the next one.
     const positions = cut()
     let state = ''
-    for (const [table, row] of execution.ticked()) state += stateLine(table, row)
+    for (const [table, row] of execution.takeTicked()) state += stateLine(table, row)
     const prepared: Record<string, string> = {}
     for (const [flow, sink] of this.#options.sinks) {
       const text = sink.prepare(execution.ports.get(flow)?.take() ?? [])
