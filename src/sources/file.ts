@@ -29,6 +29,7 @@ class FileReader implements SourceReader {
   readonly #options: FileOptions
   readonly #totalBytes: number
   readonly #stop = new AbortController()
+  readonly #resumes: boolean
   /** By identity: where the next line starts. */
   readonly #positions = new Map<string, LinePosition>()
   #files: readonly InputFile[]
@@ -39,6 +40,7 @@ class FileReader implements SourceReader {
     this.#path = path
     this.#files = files
     this.#options = options
+    this.#resumes = options.follow === true || options.positions !== undefined
     this.#totalBytes = files.reduce((sum, file) => sum + file.bytes, 0)
     for (const [identity, position] of Object.entries(options.positions ?? {}))
       this.#positions.set(identity, position as LinePosition)
@@ -96,7 +98,8 @@ class FileReader implements SourceReader {
       })
       for await (const block of blocks) {
         yield block
-        if (block.resume !== undefined) this.#positions.set(file.identity, block.resume.position)
+        // A plain run reads a file as often as it is named; one that resumes knows it by device and inode, and reads it once.
+        if (this.#resumes && block.resume !== undefined) this.#positions.set(file.identity, block.resume.position)
       }
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { clicks, execute, file, from, memory, pipeline, type Source, stdout } from 'millrace'
@@ -133,6 +133,12 @@ describe('an input that is not as it should be', () => {
   it('is empty: no records, no error', async () => {
     expect(await run(written(temporaryFolder(), 'empty', Buffer.alloc(0)))).toEqual([])
     expect(await run(written(temporaryFolder(), 'empty.gz', gzipSync('')))).toEqual([])
+  })
+
+  it('is one file under two names: read twice, as it is named twice', async () => {
+    const folder = temporaryFolder()
+    symlinkSync(written(folder, 'a', Buffer.from('x\n')), join(folder, 'b'))
+    expect(await run(folder)).toEqual(['x', 'x'])
   })
 
   it('leaves no output behind', async () => {
