@@ -1,7 +1,17 @@
 // `npm run bench`: what we claim of speed and memory, with rivals in the same run. `-- --help` tells the parts.
 import { execFileSync } from 'node:child_process'
-import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { cpus, totalmem } from 'node:os'
+import {
+  appendFileSync,
+  cpSync,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { cpus, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -14,6 +24,8 @@ Parts (default: all):
   clicks     count and last action per user, from a file, with rivals
   operators  what a fused operator costs
   memory     10 million records; a sink 100 times slower than its source
+  checkpoints
+             what checkpoints cost; a start with a million keys
 
   --rounds N   how often each is run, interleaved; the median counts (default 5)
   --records N  clicks in the file (default 2,000,000)
@@ -137,7 +149,7 @@ async function clicks(path: string): Promise<void> {
     '≥',
     3,
   )
-  claim('Python mapper | sort | reducer to the fused run', time('Python 3, mapper | sort | reducer') / ours, '≥', 5)
+  claim('Python mapper, sort and reducer to the fused run', time('Python 3, mapper | sort | reducer') / ours, '≥', 5)
   claim('Python dict to the fused run', time('Python 3, dict') / ours, '≥', 2)
   claim('batch to the fused run', time('millrace batch (2 splits)') / ours, '<', 1)
   say(`- the limit: DuckDB takes ${(time('DuckDB') / ours).toFixed(2)} × the time of the fused run\n`)
@@ -188,6 +200,49 @@ async function memory(): Promise<void> {
   say('')
 }
 
+async function checkpoints(path: string): Promise<void> {
+  say('## Checkpoints\n')
+  const data = join('bench/.data', `copies-of-${RECORDS}`)
+  mkdirSync(data, { recursive: true })
+  for (let i = 1; i <= 5; i++) if (!existsSync(join(data, `${i}.ndjson`))) cpSync(path, join(data, `${i}.ndjson`))
+  const work = mkdtempSync(join(tmpdir(), 'millrace-bench-'))
+  const run = `node pipelines/clickstream.ts --quiet --to 'sqlite:${work}/out.sqlite?table=users'`
+  const [plain, kept]: [number[], number[]] = [[], []]
+  for (let round = 0; round <= Math.min(3, ROUNDS); round++) {
+    process.stderr.write(`round ${round}: checkpoints\n`)
+    const without = await measure(`${run} --from ${data}; rm ${work}/*`)
+    const withThem = await measure(`${run} --from ${data} --checkpoint ${work}/ck; rm -r ${work}/*`)
+    if (round === 0) continue
+    plain.push(without.seconds)
+    kept.push(withThem.seconds)
+  }
+  const keys = join(work, 'keys.ndjson')
+  writeFileSync(keys, '')
+  for (let i = 0; i < 1000; i++) {
+    appendFileSync(
+      keys,
+      Array.from({ length: 1000 }, (_, j) => `{"user_id":"visitor-${i * 1000 + j}","action":"view"}\n`).join(''),
+    )
+  }
+  const million = `${run} --from ${keys} --checkpoint ${work}/million`
+  const first = await measure(million)
+  appendFileSync(keys, '{"user_id":"visitor-1","action":"view"}\n')
+  const restart = await measure(million)
+  rmSync(work, { recursive: true })
+  say(
+    `${(5 * RECORDS).toLocaleString('en-US')} clicks of 10,000 users into SQLite, a checkpoint each 250 ms or as often as a tenth of the time allows; median of ${plain.length}.\n`,
+  )
+  say('| | seconds |')
+  say('| --- | ---: |')
+  say(`| without checkpoints | ${median(plain).toFixed(2)} |`)
+  say(`| with | ${median(kept).toFixed(2)} |`)
+  say(`| a million new keys, each written once, with checkpoints | ${first.seconds.toFixed(2)} |`)
+  say(`| started again with a million keys, to its end with one more click | ${restart.seconds.toFixed(2)} |\n`)
+  claim('throughput that is kept with checkpoints', median(plain) / median(kept), '≥', 0.9)
+  claim('seconds of a start with a million keys', restart.seconds, '≤', 5)
+  say('')
+}
+
 say('# Results\n')
 say(
   `\`npm run bench\`, ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}. Wall time of whole processes, start-up`,
@@ -202,6 +257,10 @@ if (wanted('clicks')) {
 }
 if (wanted('operators')) await operators()
 if (wanted('memory')) await memory()
+if (wanted('checkpoints')) {
+  await makeClicks(path)
+  await checkpoints(path)
+}
 say('## How to read it\n')
 say(readFileSync(join(bench, 'notes.md'), 'utf8').trim())
 if (values.write === true) writeFileSync(join(bench, 'RESULTS.md'), `${report.join('\n')}\n`)
