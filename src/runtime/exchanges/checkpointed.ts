@@ -4,7 +4,7 @@ import type { CheckpointLog } from '../../checkpoints/log.ts'
 import { MillraceError } from '../../core/errors.ts'
 import { faultsWanted } from '../../core/fault-point.ts'
 import type { Batch } from '../../core/record.ts'
-import { type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
+import { deadLetterSinks, type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
 import type { TaskSink } from '../../sinks/sink.ts'
 import type { SourceReader } from '../../sources/source.ts'
 import { Execution } from '../execution.ts'
@@ -87,6 +87,7 @@ function refuseUnfit(plan: Plan): void {
     ...plan.operators
       .filter(({ kind }) => kind === 'boundary')
       .map(({ id }) => `step ${id} waits, and what is on its way is in no checkpoint yet`),
+    ...(deadLetterSinks(plan).length > 0 ? ['its sinks for dead letters take no part in checkpoints yet'] : []),
   ]
   if (why.length > 0)
     throw new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', `${plan.name} can't run with checkpoints: ${why.join('; ')}`)
