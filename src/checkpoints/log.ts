@@ -56,12 +56,13 @@ export class CheckpointLog {
     return blob === undefined ? undefined : decodeHead(name, blob)
   }
 
-  /** A part of a checkpoint. One that is missing was merged away by a newer head (then this process is fenced) or is damage. */
+  /** A part of a checkpoint. One that is missing was merged away by another owner (then this process is fenced) or is damage. */
   async readPart(head: Head, { name, bytes }: PartRef): Promise<Uint8Array> {
     const blob = await this.#store.read(name)
     if (blob !== undefined && blob.byteLength === bytes) return blob
-    const newest = (await this.versions()).at(-1)
-    if (newest !== undefined && compareVersions(newest, head.version) > 0) throw fenced(head.version, newest)
+    const newest = await this.last()
+    const another = newest !== undefined && newest.owner.name !== head.owner.name
+    if (another && compareVersions(newest.version, head.version) > 0) throw fenced(head.version, newest.version)
     throw damaged(
       name,
       blob === undefined

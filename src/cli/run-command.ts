@@ -51,10 +51,11 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
     if (values[option] !== undefined && checkpoint === undefined)
       throw new MillraceError('MLR_ERR_USAGE', `--${option} is for runs with --checkpoint FOLDER`)
   }
+  const scrolls = live || values.follow === true || checkpoint !== undefined
   // Rows that scroll by and a line that is drawn over itself do not share a terminal.
   const shared =
     process.stdout.isTTY === true &&
-    plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (live || flow.over === 'stream'))
+    plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (scrolls || flow.over === 'stream'))
   const deadLetter = values['dead-letter']
   if (deadLetter !== undefined && checkpoint !== undefined) {
     throw new MillraceError(

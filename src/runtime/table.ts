@@ -80,6 +80,7 @@ export class Table {
   readonly #rows: RowStage
   readonly #host: RunHost
   #ticked: readonly KeyState[] = []
+  #restored = 0
 
   constructor(planned: PlannedOperator, state: KeyedState, rows: RowStage, host: RunHost) {
     this.planned = planned
@@ -127,6 +128,7 @@ export class Table {
   /** Puts a row back as a checkpoint holds it. */
   restore({ key, accumulator, sent }: SavedRow): void {
     if (accumulator === null) return
+    this.#restored++
     const row = this.#state.restore(key, decodeAccumulator(this.#state.aggregate, accumulator))
     if (sent.length > 0) memoryOf(row).sent.push(...sent)
   }
@@ -144,9 +146,10 @@ export class Table {
   }
 
   #restoreContribution(from: KeyState, { key, value }: Contribution): void {
-    const row = this.#state.get(key)
-    if (row === undefined) throw new Error(`the state of ${this.planned.name} lacks the key ${keyText(key)}`)
-    this.#remember(memoryOf(row), from, value)
+    // Nothing of this table was there, so its state was dropped: it is made anew of the rows that it stands on.
+    const row = this.#restored === 0 ? undefined : this.#state.get(key)
+    if (row === undefined) this.#contribute(from, { key, value })
+    else this.#remember(memoryOf(row), from, value)
   }
 
   /** Where the events of a stream enter. */

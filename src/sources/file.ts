@@ -32,6 +32,8 @@ class FileReader implements SourceReader {
   readonly #resumes: boolean
   /** By identity: where the next line starts. */
   readonly #positions = new Map<string, LinePosition>()
+  /** Packed files that were read to their end, with their size then: to look again means to unpack them again. */
+  readonly #unpacked = new Map<string, number>()
   #files: readonly InputFile[]
   #doneBytes = 0
   #current: ReadStream | undefined
@@ -79,6 +81,7 @@ class FileReader implements SourceReader {
       this.#current = stream
     }
     const packed = file.compression !== undefined
+    if (this.#resumes && packed && this.#unpacked.get(file.identity) === file.bytes) return
     if (from !== undefined && !packed && from.offset === file.bytes) {
       this.#doneBytes += file.bytes
       return
@@ -98,12 +101,13 @@ class FileReader implements SourceReader {
       })
       for await (const block of blocks) {
         yield block
-        // A plain run reads a file as often as it is named; one that resumes knows it by device and inode, and reads it once.
+        // A plain run reads a file as often as it is named; one that resumes knows it by its identity, and reads it once.
         if (this.#resumes && block.resume !== undefined) this.#positions.set(file.identity, block.resume.position)
       }
     } catch (error) {
       if (!this.#stop.signal.aborted) throw error
     }
+    if (packed && !this.#stop.signal.aborted) this.#unpacked.set(file.identity, file.bytes)
     this.#doneBytes += file.bytes
     this.#current = undefined
   }

@@ -12,7 +12,10 @@ export interface InputFile {
   readonly compression: 'gzip' | 'zstd' | undefined
   /** A pipe, a device: its size says nothing. */
   readonly regular: boolean
-  /** Device and inode: the same file under another name, and another file under the same name, are told apart by it. */
+  /**
+   * Device, inode and time of birth: a file that was renamed is the same one, another file under its name is not, nor is one that was given
+   * the inode of a file that was deleted. (Where the file system knows no time of birth it is 0.)
+   */
   readonly identity: string
 }
 
@@ -100,9 +103,9 @@ interface Found {
 
 async function look(path: string): Promise<Found | undefined> {
   try {
-    const found = await stat(path)
-    const identity = `${found.dev}:${found.ino}`
-    return { bytes: found.size, directory: found.isDirectory(), regular: found.isFile(), identity }
+    const found = await stat(path, { bigint: true })
+    const identity = `${found.dev}:${found.ino}:${found.birthtimeNs}`
+    return { bytes: Number(found.size), directory: found.isDirectory(), regular: found.isFile(), identity }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ENOTDIR')
       return undefined

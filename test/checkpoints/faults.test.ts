@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { type Ended, ended, program, ROOT, shell, start, temporaryFolder } from '../support/program.ts'
 import { args, clicksIn, env, killAtRandom, PLAN, tablesOf } from './fault-runs.ts'
@@ -162,6 +163,23 @@ describe('a followed folder', () => {
     expect(seen()).toEqual(wanted)
   })
 
+  it('tells a new file from the deleted one whose inode it was given, and reads packed files once', async () => {
+    const folder = temporaryFolder()
+    const click = (at: string): string => `{"user_id":"u","action":"paid","timestamp":"${at}"}\n`
+    const from = args(folder).map((arg) => (arg.endsWith('in.ndjson') ? join(folder, 'in*') : arg))
+    const run = () => program([...from, '--follow', '--until-idle', '500ms'], { env: env(folder) })
+    writeFileSync(join(folder, 'in.1'), click('old'))
+    writeFileSync(join(folder, 'in.2.gz'), gzipSync(click('packed')))
+    expect((await run()).code).toBe(0)
+    rmSync(join(folder, 'in.1'))
+    writeFileSync(join(folder, 'in.1'), click('new 1') + click('new 2'))
+    const again = await run()
+    expect(again.code, again.stderr).toBe(0)
+    expect(
+      (tablesOf(join(folder, 'out.sqlite')) as { paid: { at: string }[] }).paid.map(({ at }) => at).sort(),
+    ).toEqual(['new 1', 'new 2', 'old', 'packed'])
+  })
+
   it('ends with --until-idle', async () => {
     const folder = temporaryFolder()
     clicksIn(folder, 500)
@@ -261,7 +279,7 @@ describe('a start that does not fit is refused, and touches nothing', () => {
 
   it('where the state of an operator does not fit any more; --drop-state gives it up, and what was made of it', async () => {
     const folder = await ready()
-    const altered = { env: env(folder, { ALTERED: '1' }) }
+    const altered = { env: env(folder, { ALTERED: 'users' }) }
     const before = readdirSync(join(folder, 'ck')).sort()
     const out = await program(args(folder), altered)
     expect([out.code, out.stderr]).toEqual([
@@ -284,6 +302,19 @@ describe('a start that does not fit is refused, and touches nothing', () => {
     expect(actions.find(({ action }) => action === 'new')).toMatchObject({ users: 1 })
     // The state fits now.
     expect((await program(args(folder), altered)).code).toBe(0)
+  })
+
+  it('where the state of an aggregate over a table does not fit; it is made anew of the rows that are kept', async () => {
+    const folder = await ready()
+    const altered = { env: env(folder, { ALTERED: 'actions' }) }
+    const out = await program(args(folder), altered)
+    expect([out.code, out.stderr]).toEqual([1, expect.stringContaining("'actions' was aggregate")])
+    const dropped = await program(args(folder, '--drop-state', 'actions'), altered)
+    expect(dropped.code, dropped.stderr).toBe(0)
+    const whole = temporaryFolder()
+    clicksIn(whole, 3000)
+    expect((await program(args(whole), { env: env(whole, { ALTERED: 'actions' }) })).code).toBe(0)
+    expect(tablesOf(join(folder, 'out.sqlite'))).toEqual(tablesOf(join(whole, 'out.sqlite')))
   })
 
   it('where what it is made of can’t keep the promise', async () => {

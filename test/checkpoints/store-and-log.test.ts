@@ -124,6 +124,8 @@ describe('the checkpoint log', () => {
     await log.commit(missing)
     await expect(log.readPart(missing, missing.state[0]!)).rejects.toThrow('it is not there')
     await log.commit(head(3))
+    await expect(log.readPart(missing, missing.state[0]!)).rejects.toMatchObject({ code: 'MLR_ERR_CHECKPOINT_DAMAGED' })
+    await log.commit(head(4, { owner: { ...owner, name: 'another' } }))
     await expect(log.readPart(missing, missing.state[0]!)).rejects.toMatchObject({ code: 'MLR_ERR_FENCED' })
   })
 })

@@ -20,7 +20,8 @@ import { isClick, timeOf } from '../../pipelines/click.ts'
 const path = process.env.TABLES ?? 'tables.sqlite'
 const clicks = from(file('clicks.ndjson')).pipe(parseJson()).pipe(filter(isClick))
 // As if somebody had changed the pipeline between two starts.
-const more = process.env.ALTERED === undefined ? {} : { again: count() }
+const more = process.env.ALTERED !== 'users' ? {} : { again: count() }
+const most = process.env.ALTERED === 'actions' ? 3 : 2
 const users = clicks.pipe(keyBy((click) => click.user_id)).pipe(
   aggregate(fields({ n: count(), ...more, last: latest((click) => click.action, { by: timeOf }) }), {
     name: 'users',
@@ -37,7 +38,7 @@ export const tables = pipeline(
   // How many users have done the same last, and the two who clicked most of them.
   users
     .pipe(keyBy((row) => row.value.last))
-    .pipe(aggregate(fields({ users: count(), best: top(2, (row) => row.value.n) }), { name: 'actions' }))
+    .pipe(aggregate(fields({ users: count(), best: top(most, (row) => row.value.n) }), { name: 'actions' }))
     .pipe(map(({ key, value }) => ({ action: key, users: value.users, best: value.best.map((row) => row.key) })))
     .to(sqlite({ path, table: 'actions' }), { name: 'actions' }),
   clicks

@@ -72,7 +72,7 @@ const NOTHING: RunReport = {
   written: [],
   counters: [],
   seconds: 0,
-  stopped: true,
+  stopped: false,
 }
 
 /** What can't keep the promise is refused before anything is opened. */
@@ -150,6 +150,8 @@ class CheckpointedRun {
 
   async #pumpAndCheckpoint(stop: () => void): Promise<void> {
     let ended = false
+    // To bring a large state back takes long; that was no idle time.
+    this.#lastRead = performance.now()
     const clock = async (): Promise<void> => {
       while (!ended) {
         await sleep(Math.max(1, Math.min(50, this.#nextDue - performance.now())))
