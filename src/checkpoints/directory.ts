@@ -23,12 +23,13 @@ export async function openDirectoryStore(folder: string): Promise<CheckpointStor
       )
     }
   }
-  await attempt('made', () => mkdir(folder, { recursive: true }))
   return {
     label: folder,
     create: (name, bytes) =>
       attempt('written', async () => {
         const temporary = join(folder, `.tmp-${randomUUID()}`)
+        // Made with the first blob: to look at a folder that is not there must not make it.
+        await mkdir(folder, { recursive: true })
         try {
           await writeSynced(temporary, bytes)
           await link(temporary, join(folder, name))
@@ -50,7 +51,7 @@ export async function openDirectoryStore(folder: string): Promise<CheckpointStor
           throw error
         }
       }),
-    list: () => attempt('listed', async () => (await readdir(folder)).filter((name) => !TEMPORARY.test(name))),
+    list: () => attempt('listed', async () => (await namesIn(folder)).filter((name) => !TEMPORARY.test(name))),
     delete: (name) =>
       attempt('cleaned', async () => {
         try {
@@ -61,9 +62,18 @@ export async function openDirectoryStore(folder: string): Promise<CheckpointStor
       }),
     removeTemporaries: () =>
       attempt('cleaned', async () => {
-        for (const name of await readdir(folder))
+        for (const name of await namesIn(folder))
           if (TEMPORARY.test(name)) await rm(join(folder, name), { force: true })
       }),
+  }
+}
+
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return []
+    throw error
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { storeContract } from 'millrace/testing'
@@ -22,6 +22,14 @@ const contract = storeContract({
 })
 describe('the directory store', () => {
   for (const { title, run } of contract) it(title, run)
+
+  it('does not make a folder that is only looked at', async () => {
+    const folder = join(temporaryFolder(), 'none')
+    const store = await openDirectoryStore(folder)
+    expect([await store.list(), await store.read('a')]).toEqual([[], undefined])
+    expect(existsSync(folder)).toBe(false)
+    expect(await store.create('a', Buffer.from('one'))).toBe(true)
+  })
 
   it('removes temporaries that a crash has left, and a writer that loses its own tries again', async () => {
     const folder = temporaryFolder()
