@@ -2,7 +2,9 @@ import type { CheckpointStore } from './checkpoints/store.ts'
 import { MillraceError, show } from './core/errors.ts'
 import { printableUrl } from './core/url.ts'
 import type { FormatName, TextFormat } from './formats/format.ts'
+import { mistakeIn, type Rotation } from './sinks/event-files.ts'
 import type { Sink } from './sinks/sink.ts'
+import type { SqliteIndex, SqliteOptions } from './sinks/sqlite-table.ts'
 import type { ClicksOptions } from './sources/clicks.ts'
 import type { Source } from './sources/source.ts'
 
@@ -12,6 +14,14 @@ export interface TextSinkOptions {
   readonly format?: FormatName
   /** Only 'tsv' and 'table': which members, in which order. */
   readonly columns?: readonly string[]
+}
+
+/** How a sink of files writes. */
+export interface FileSinkOptions extends TextSinkOptions {
+  /** Events go to many files, each seen when it is closed and named by the source positions that it covers. */
+  readonly rotate?: Rotation
+  /** Only with checkpoints, of a table: 'snapshot' (the default) is one file that holds the whole table; 'changes' is a log of its changes. */
+  readonly table?: 'snapshot' | 'changes'
 }
 
 export interface LineSourceOptions {
@@ -28,12 +38,15 @@ export interface LineSourceOptions {
  * Sink: values as text, one a line; written to a temporary name and renamed when the run has ended well, so the file is whole or not
  * there. Packed by the suffix `.gz` or `.zst`.
  *
+ * With `rotate`, and for events always with checkpoints: files `NAME.PARTITION.FROM-TO.SUFFIX` beside it, one run of one source partition each,
+ * seen when they are closed. A table is with checkpoints one file that is replaced as a whole, or a log of its changes. Exactly once.
+ *
  * @example
  * ```ts
  * const copy = pipeline('copy', from(file('in.ndjson.gz')).pipe(parseJson()).to(file('out.ndjson')))
  * ```
  */
-export function file(path: string, options: TextSinkOptions & LineSourceOptions = {}): Source<string> & Sink<unknown> {
+export function file(path: string, options: FileSinkOptions & LineSourceOptions = {}): Source<string> & Sink<unknown> {
   if (typeof path !== 'string' || path === '')
     throw new MillraceError('MLR_ERR_PLAN', `file takes a path; got ${show(path)}`)
   const { maxLineBytes } = options
@@ -46,7 +59,7 @@ export function file(path: string, options: TextSinkOptions & LineSourceOptions 
       resumable: true,
       open: async (opening) => (await import('./sources/file.ts')).openFileSource(path, { ...opening, maxLineBytes }),
     },
-    ...fileSink(path, textFormat(options)),
+    ...fileSink(path, textFormat(options), options),
   }
 }
 
@@ -150,12 +163,12 @@ export function sourceOfUrl(url: string): Source<unknown> {
 }
 
 /** The sink that a `--to` names: `-`, or a path. */
-export function sinkOfUrl(url: string, format: TextSinkOptions = {}): Sink<unknown> {
+export function sinkOfUrl(url: string, format: FileSinkOptions = {}): Sink<unknown> {
   if (url === '-') return stdout(format)
   if (url.startsWith('sqlite:')) return sqliteOfUrl(url)
   refuseOtherSystems(url)
   if (url === '') throw new MillraceError('MLR_ERR_USAGE', '--to takes a path or -; got nothing')
-  return fileSink(url, textFormat(format))
+  return fileSink(url, textFormat(format), format)
 }
 
 function clicksOptions(url: string): ClicksOptions {
@@ -169,24 +182,29 @@ function clicksOptions(url: string): ClicksOptions {
 
 /**
  * A table of an SQLite database: a column a member, rows of a table by their key. With checkpoints exactly once; without them each run
- * replaces what the table held, when it has ended well.
+ * replaces what the table held, when it has ended well. `indexes` are made when their columns have come.
  *
  * @example
  * ```ts
  * const hits = pipeline('hits', from(memory([{ page: '/', n: 1 }])).to(sqlite({ path: ':memory:', table: 'hits' })))
  * ```
  */
-export function sqlite(options: { readonly path: string; readonly table: string }): Sink<unknown> {
-  const { path, table } = options
+export function sqlite(options: SqliteOptions): Sink<unknown> {
+  const { path, table, indexes = [] } = options
   if (typeof path !== 'string' || path === '' || typeof table !== 'string' || table === '') {
     throw new MillraceError('MLR_ERR_PLAN', `sqlite takes { path, table }; got ${show(options)}`)
   }
+  const wrong = indexes.find(
+    (index) => Object.keys(index).length === 0 || Object.values(index).some((order) => order !== 1 && order !== -1),
+  )
+  if (wrong !== undefined)
+    throw new MillraceError('MLR_ERR_PLAN', `sqlite: an index is { column: 1 or -1 }; got ${show(wrong)}`)
   return {
     sink: {
       kind: 'sqlite',
       label: `sqlite ${path} table ${table}`,
-      open: async () => (await import('./sinks/sqlite.ts')).openSqlite({ path, table }),
-      openTask: async ({ pipeline }) => (await import('./sinks/sqlite.ts')).openSqliteTask({ path, table }, pipeline),
+      open: async () => (await import('./sinks/sqlite.ts')).openSqlite(options),
+      openTask: async ({ pipeline }) => (await import('./sinks/sqlite.ts')).openSqliteTask(options, pipeline),
     },
   }
 }
@@ -195,10 +213,18 @@ function sqliteOfUrl(url: string): Sink<unknown> {
   const [path = '', query = ''] = url.slice('sqlite:'.length).split('?')
   const given = new URLSearchParams(query)
   const table = given.get('table') ?? ''
-  if (path === '' || table === '' || [...given.keys()].some((name) => name !== 'table')) {
-    throw new MillraceError('MLR_ERR_USAGE', `an SQLite sink is sqlite:FILE?table=NAME; got ${show(url)}`)
+  if (path === '' || table === '' || [...given.keys()].some((name) => name !== 'table' && name !== 'index')) {
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      `an SQLite sink is sqlite:FILE?table=NAME, and &index=COLUMN or &index=-COLUMN for indexes; got ${show(url)}`,
+    )
   }
-  return sqlite({ path, table })
+  const indexes = given
+    .getAll('index')
+    .map((text) =>
+      Object.fromEntries(text.split(',').map((name) => (name.startsWith('-') ? [name.slice(1), -1] : [name, 1]))),
+    ) as SqliteIndex[]
+  return sqlite({ path, table, indexes })
 }
 
 /** `kafka://…` is no file, and a file that looks so can be named `./kafka://…`. */
@@ -217,14 +243,28 @@ function textFormat({ format = 'json', columns }: TextSinkOptions): TextFormat {
   return columns === undefined ? { format } : { format, columns }
 }
 
-function fileSink(path: string, format: TextFormat): Sink<unknown> {
+function fileSink(path: string, format: TextFormat, options: Pick<FileSinkOptions, 'rotate' | 'table'>): Sink<unknown> {
+  const { rotate, table = 'snapshot' } = options
+  const mistake = rotate === undefined ? undefined : mistakeIn(rotate)
+  if (mistake !== undefined) throw new MillraceError('MLR_ERR_PLAN', `file ${path}: ${mistake}`)
+  if (table !== 'snapshot' && table !== 'changes')
+    throw new MillraceError('MLR_ERR_PLAN', `file ${path}: table is 'snapshot' or 'changes'; got ${show(table)}`)
+  const files = { path, format, rotate: rotate ?? {} }
   return {
     sink: {
       kind: 'file',
-      label: `file ${path} (${format.format})`,
+      label: `file ${path} (${format.format}${rotate === undefined ? '' : ', rotated'})`,
       ...format,
-      withFormat: (other) => fileSink(path, { ...format, ...other }),
-      open: async () => (await import('./sinks/file.ts')).openFileSink(path, format),
+      wantsLineage: rotate !== undefined,
+      withFormat: (other) => fileSink(path, { ...format, ...other }, options),
+      open: async () =>
+        rotate === undefined
+          ? (await import('./sinks/file.ts')).openFileSink(path, format)
+          : (await import('./sinks/event-files-task.ts')).openEventFiles(files),
+      openTask: async ({ pipeline, over }) =>
+        over === 'table' && table === 'snapshot'
+          ? (await import('./sinks/snapshot-file.ts')).openSnapshotTask(path, format, pipeline)
+          : (await import('./sinks/event-files-task.ts')).openEventFilesTask(files, pipeline),
     },
   }
 }

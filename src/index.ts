@@ -26,7 +26,17 @@ export type {
 } from './core/operator.ts'
 export type { LinePosition, RecordInfo } from './core/record.ts'
 export { combiner, mapper, reducer } from './embed.ts'
-export { clicks, file, type LineSourceOptions, memory, sqlite, stdin, stdout, type TextSinkOptions } from './ends.ts'
+export {
+  clicks,
+  type FileSinkOptions,
+  file,
+  type LineSourceOptions,
+  memory,
+  sqlite,
+  stdin,
+  stdout,
+  type TextSinkOptions,
+} from './ends.ts'
 export type { FormatName, TextFormat } from './formats/format.ts'
 export { aggregate, type Row } from './operators/aggregate.ts'
 export { type AsyncCall, type MapAsyncOptions, mapAsync } from './operators/boundaries/map-async.ts'
@@ -47,6 +57,20 @@ export { type Flow, from, type Pipeline, pipeline, type Stream, union } from './
 export { execute, type RunOptions, run } from './run.ts'
 export type { RunReport } from './runtime/report.ts'
 export { toDuplex } from './runtime/to-duplex.ts'
-export type { Output, RowChange, Sink, SinkDefinition, SinkWriter } from './sinks/sink.ts'
+export type { Rotation } from './sinks/event-files.ts'
+export type {
+  Cut,
+  Lineage,
+  Output,
+  RowChange,
+  Sink,
+  SinkDefinition,
+  SinkWriter,
+  Takeover,
+  TaskSink,
+  TaskSinkOptions,
+  Version,
+} from './sinks/sink.ts'
+export type { SqliteIndex, SqliteOptions } from './sinks/sqlite-table.ts'
 export type { ClicksOptions } from './sources/clicks.ts'
 export type { Source, SourceDefinition, SourceOptions, SourceReader } from './sources/source.ts'

@@ -20,6 +20,13 @@ export interface Owner {
 export interface PartRef {
   readonly name: string
   readonly bytes: number
+  /** Parts that were made together, as pieces of one, name the first of them. */
+  readonly group?: string
+}
+
+/** What a sink is owed, or a piece of it. */
+export interface PendingPart extends PartRef {
+  readonly flow: string
 }
 
 /** The small blob that is a checkpoint: everything else is named by it. */
@@ -35,7 +42,9 @@ export interface Head {
   /** The state, oldest part first: a later line of a key stands for all earlier ones. */
   readonly state: readonly PartRef[]
   /** What the sinks are owed, under the number with which it was first committed. */
-  readonly pending: { readonly publish: Version; readonly parts: readonly PartRef[] }
+  readonly pending: { readonly publish: Version; readonly parts: readonly PendingPart[] }
+  /** By flow: what its sink's next owner must know. */
+  readonly sinks?: Readonly<Record<string, unknown>>
   /** Results that are counts: read, skipped. */
   readonly counts: Readonly<Record<string, number>>
 }

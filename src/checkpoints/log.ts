@@ -92,6 +92,12 @@ export class CheckpointLog {
     if (!made) throw fenced(version, newest ?? version)
   }
 
+  /** Rejects with `MLR_ERR_FENCED` if a greater number than this one is there. */
+  async stillLast({ version }: Head): Promise<void> {
+    const newest = (await this.versions()).at(-1)
+    if (newest !== undefined && compareVersions(newest, version) > 0) throw fenced(version, newest)
+  }
+
   /** Removes heads that are old enough, and parts that no head after them names. Only the owner does it, after its commit. */
   async clean(head: Head, ownParts: readonly PartRef[]): Promise<void> {
     const old = (await this.versions()).slice(0, -KEPT_HEADS)

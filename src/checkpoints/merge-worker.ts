@@ -13,7 +13,11 @@ export interface MergeRequest {
 parentPort?.on('message', ({ names, blobs, fromTheFirst }: MergeRequest) => {
   try {
     const parts = blobs.map((blob, i) => unseal('part', names[i] as string, blob))
-    parentPort?.postMessage({ merged: seal('part', mergeStateLines(parts, fromTheFirst)) })
+    const merged = mergeStateLines(parts, fromTheFirst).map((piece) => seal('part', piece))
+    parentPort?.postMessage(
+      { merged },
+      merged.map(({ buffer }) => buffer as ArrayBuffer),
+    )
   } catch (error) {
     parentPort?.postMessage({ error: error instanceof Error ? error.message : String(error) })
   }

@@ -8,9 +8,15 @@ const FORMAT = 1
  * A blob's content with what tells damage: `millrace KIND FORMAT SHA256 LENGTH LF content`. Text, so that people can look.
  */
 export function seal(kind: 'head' | 'part', content: string): Buffer {
-  const bytes = Buffer.from(content)
-  return Buffer.concat([Buffer.from(`millrace ${kind} ${FORMAT} ${sha256(bytes)} ${bytes.length}\n`), bytes])
+  const length = Buffer.byteLength(content)
+  const headLength = `millrace ${kind} ${FORMAT} ${NO_HASH} ${length}\n`.length
+  const blob = Buffer.allocUnsafeSlow(headLength + length)
+  blob.write(content, headLength)
+  blob.write(`millrace ${kind} ${FORMAT} ${sha256(blob.subarray(headLength))} ${length}\n`, 0, 'latin1')
+  return blob
 }
+
+const NO_HASH = '0'.repeat(64)
 
 /** The content of a sealed blob; whatever is wrong with it is an error that says what. */
 export function unseal(kind: 'head' | 'part', name: string, blob: Uint8Array): string {

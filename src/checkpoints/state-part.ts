@@ -1,5 +1,6 @@
 import { keyText, parseKey } from '../core/key.ts'
 import type { SavedRow } from '../core/keyed-state.ts'
+import { Pieces } from '../core/pieces.ts'
 
 /**
  * State as lines: `table TAB key TAB accumulator TAB sent`, all JSON, so no TAB or LF is inside. A row that is gone has an empty
@@ -47,8 +48,11 @@ export function* stateLines(part: string): Generator<StateLine> {
   }
 }
 
-/** The last line of each table and key, of parts from the oldest to the newest. With the first part in it, rows that are gone go. */
-export function mergeStateLines(parts: readonly string[], fromTheFirst: boolean): string {
+/**
+ * The last line of each table and key, of parts from the oldest to the newest; in pieces, at least one. With the first part in it, rows that
+ * are gone go.
+ */
+export function mergeStateLines(parts: readonly string[], fromTheFirst: boolean): readonly string[] {
   const last = new Map<string, string>()
   for (const part of parts) {
     for (let start = 0; start < part.length; ) {
@@ -58,7 +62,8 @@ export function mergeStateLines(parts: readonly string[], fromTheFirst: boolean)
       start = end + 1
     }
   }
-  let merged = ''
-  for (const [prefix, line] of last) if (!fromTheFirst || line[prefix.length + 1] !== '\t') merged += line
-  return merged
+  const merged = new Pieces()
+  for (const [prefix, line] of last) if (!fromTheFirst || line[prefix.length + 1] !== '\t') merged.add(line)
+  const pieces = merged.end()
+  return pieces.length === 0 ? [''] : pieces
 }

@@ -1,6 +1,8 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import { MillraceError, reasonOf, show } from '../core/errors.ts'
+import { durationMs } from '../core/time.ts'
 import type { FormatName, TextFormat } from '../formats/format.ts'
+import type { Rotation } from '../sinks/event-files.ts'
 
 const FORMATS: readonly FormatName[] = ['json', 'tsv', 'table', 'lines']
 
@@ -84,4 +86,19 @@ export function formatOf(values: {
     ...(limit === undefined ? {} : { limit }),
   }
   return Object.keys(wanted).length === 0 ? undefined : wanted
+}
+
+/** `--rotate 10000` (events), `64MB`, `10m` (by the clock). */
+export function rotationOf(text: string): Rotation {
+  if (/^[1-9]\d*$/.test(text)) return { count: Number(text) }
+  const size = /^(\d+)(kB|MB|GB)$/i.exec(text)
+  if (size !== null && Number(size[1]) > 0) {
+    const unit = { kb: 1e3, mb: 1e6, gb: 1e9 }[(size[2] as string).toLowerCase()] as number
+    return { bytes: Number(size[1]) * unit }
+  }
+  if (/^\d+(s|m|h|d)$/.test(text) && durationMs(text) > 0) return { after: text }
+  throw new MillraceError(
+    'MLR_ERR_USAGE',
+    `--rotate takes a number of events (10000), a size (64MB) or a time (10m); got ${show(text)}`,
+  )
 }

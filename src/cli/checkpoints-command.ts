@@ -55,7 +55,7 @@ async function show(log: CheckpointLog, key: string | undefined): Promise<void> 
         out(`position  ${source} ${partition}  ${JSON.stringify(position)}`)
     }
     out(
-      `pending   ${head.pending.parts.length === 0 ? 'nothing' : `${head.pending.parts.length} part under ${describeVersion(head.pending.publish)}`}`,
+      `pending   ${head.pending.parts.length === 0 ? 'nothing' : `${head.pending.parts.length} part${head.pending.parts.length === 1 ? '' : 's'} under ${describeVersion(head.pending.publish)}`}`,
     )
   }
   const tables = new Map<string, Map<string, string>>()

@@ -46,13 +46,15 @@ ${ENDS}
 ${FORMAT}
   --sort COLUMN         for table: numbers greatest first, texts in order
   --limit N             for table: how many rows (default 20)
+  --rotate HOW          events to many files, closed when they have so many
+                        events (10000), bytes (64MB), or are so old (10m)
   --live                send rows as they change, not only at the end
   --tick DURATION       time between sends of changed rows (default 250ms)
   --dead-letter FILE    keep the records that were skipped, as JSON lines
   --follow              do not end at the end of files: wait for more lines,
                         and for more files in a folder
   --checkpoint FOLDER   keep checkpoints: a run that is cut off goes on where
-                        it was; with an sqlite sink exactly once
+                        it was; into sqlite and files exactly once
   --until-idle DURATION end when nothing has come for so long
   --fresh               read everything again, as a new generation
   --take-over           do not wait for an owner that may live

@@ -1,6 +1,6 @@
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { durationMs } from '../core/time.ts'
-import { openCheckpointStore, sinkOfUrl, sourceOfUrl } from '../ends.ts'
+import { type FileSinkOptions, openCheckpointStore, sinkOfUrl, sourceOfUrl } from '../ends.ts'
 import type { TextFormat } from '../formats/format.ts'
 import { ProgressLine } from '../observe/progress.ts'
 import { describeReport } from '../observe/summary.ts'
@@ -11,7 +11,7 @@ import { withEnds } from '../plan/with-ends.ts'
 import { type Progress, runInline } from '../runtime/exchanges/inline.ts'
 import type { Sink } from '../sinks/sink.ts'
 import type { Source } from '../sources/source.ts'
-import { byName, FORMAT_OPTIONS, formatOf, parseOptions } from './arguments.ts'
+import { byName, FORMAT_OPTIONS, formatOf, parseOptions, rotationOf } from './arguments.ts'
 import { stopOnSignals } from './signals.ts'
 
 /** `run`: as a stream, until the sources end or a signal comes. */
@@ -25,6 +25,7 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       limit: { type: 'string' },
       live: { type: 'boolean' },
       tick: { type: 'string' },
+      rotate: { type: 'string' },
       'dead-letter': { type: 'string' },
       quiet: { type: 'boolean' },
       checkpoint: { type: 'string' },
@@ -37,7 +38,11 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
     },
     'run',
   )
-  const plan = withEnds(pipeline.plan, endsOf(pipeline.plan, values.from ?? [], values.to ?? [], formatOf(values)))
+  const rotate = values.rotate === undefined ? {} : { rotate: rotationOf(values.rotate) }
+  const plan = withEnds(
+    pipeline.plan,
+    endsOf(pipeline.plan, values.from ?? [], values.to ?? [], formatOf(values), rotate),
+  )
   const quiet = values.quiet === true
   const say = (text: string): void => {
     if (!quiet) process.stderr.write(`${text}\n`)
@@ -57,12 +62,7 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
     process.stdout.isTTY === true &&
     plan.flows.some((flow) => flow.sink.sink.kind === 'stdout' && (scrolls || flow.over === 'stream'))
   const deadLetter = values['dead-letter']
-  if (deadLetter !== undefined && checkpoint !== undefined) {
-    throw new MillraceError(
-      'MLR_ERR_USAGE',
-      '--dead-letter can’t be combined with --checkpoint yet: what is skipped is counted in the checkpoints',
-    )
-  }
+  const deadLetters = deadLetter === undefined ? {} : { deadLetters: sinkOfUrl(deadLetter, { format: 'json' }) }
   const showing =
     quiet || shared
       ? {}
@@ -79,11 +79,12 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
         fresh: values.fresh === true,
         takeOver: values['take-over'] === true,
         dropStates: values['drop-state'] ?? [],
+        ...deadLetters,
         signal: stop.signal,
         say,
         ...showing,
       })
-      for (const line of describeReport(plan, report)) say(line)
+      for (const line of describeReport(plan, report, deadLetter)) say(line)
       return
     }
     say('no checkpoints: a run that is cut off starts again from the beginning')
@@ -91,7 +92,7 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       live,
       follow: values.follow === true,
       ...(values.tick === undefined ? {} : { tickMs: durationMs(values.tick) }),
-      ...(deadLetter === undefined ? {} : { deadLetters: sinkOfUrl(deadLetter, { format: 'json' }) }),
+      ...deadLetters,
       signal: stop.signal,
       ...showing,
     })
@@ -116,6 +117,7 @@ function endsOf(
   from: readonly string[],
   to: readonly string[],
   format: Partial<TextFormat> | undefined,
+  rotate: Pick<FileSinkOptions, 'rotate'>,
 ): { readonly sources: ReadonlyMap<string, Source<unknown>>; readonly sinks: ReadonlyMap<string, Sink<unknown>> } {
   const sources = new Map<string, Source<unknown>>()
   for (const [name, url] of byName(
@@ -137,7 +139,7 @@ function endsOf(
       format: declared.format ?? 'json',
       ...(declared.columns === undefined ? {} : { columns: declared.columns }),
     }
-    const sink = url === undefined ? flow.sink : sinkOfUrl(url, own)
+    const sink = url === undefined ? flow.sink : sinkOfUrl(url, { ...own, ...rotate })
     if (format === undefined) {
       if (url !== undefined) sinks.set(flow.name, sink)
       continue

@@ -43,8 +43,10 @@ export interface Processor<In> {
 /** An opened boundary: it may wait. The promise of `process` resolves when the next value may come. */
 export interface AsyncProcessor<In> {
   process: (value: In) => void | Promise<void>
-  /** Resolves when everything has been emitted. */
+  /** There is no more input. Resolves when everything has been emitted. */
   flush: () => void | Promise<void>
+  /** Resolves when everything that was given has been emitted; more may be given. What has no such moment goes with no checkpoints. */
+  drain?: () => void | Promise<void>
   /** The run failed or was cut off: let go of what is held. */
   destroy?: (error?: Error) => void
 }
@@ -115,6 +117,8 @@ export interface OperatorDefinition<In, Out> {
   ) => AsyncProcessor<In>
   /** kind 'boundary': each value gives exactly one, in order, so that a table stays a table. */
   readonly oneToOne?: boolean
+  /** kind 'boundary': it can tell when nothing is inside of it (`drain`), so a checkpoint can be made then. */
+  readonly drains?: boolean
   /** Takes texts; on a plain stream it cuts the chunks of a byte stream into lines by itself. */
   readonly takesLines?: boolean
 }

@@ -10,6 +10,8 @@ export interface RecordInfo {
   readonly timestamp: number | undefined
   readonly key: Uint8Array | undefined
   readonly headers: ReadonlyMap<string, Uint8Array>
+  /** What tells its partition from another one of that name: a file's device, inode and time of birth. Only from sources that resume. */
+  readonly identity?: string | undefined
 }
 
 /** Where a line stands: its number from 1 (unknown inside a split) and the byte at which it starts, from 0. */
@@ -22,6 +24,7 @@ export interface LinePosition {
 export interface Origin {
   readonly source: string
   readonly partition: string
+  readonly identity?: string | undefined
   positionOf(index: number): unknown
   timestampOf?(index: number): number | undefined
   keyOf?(index: number): Uint8Array | undefined
@@ -74,7 +77,8 @@ export function placeOf(info: Pick<RecordInfo, 'partition' | 'position'>): strin
 
 const NO_HEADERS: ReadonlyMap<string, Uint8Array> = new Map()
 
-const NOWHERE: Origin = { source: '', partition: '', positionOf: () => undefined }
+/** The origin of what came from no record. */
+export const NOWHERE: Origin = { source: '', partition: '', positionOf: () => undefined }
 
 /**
  * The record that a stage is at. One object a stage, moved from record to record: it costs one store a record, and works out what
@@ -102,23 +106,27 @@ export class Cursor implements RecordInfo {
   get headers(): ReadonlyMap<string, Uint8Array> {
     return this.origin.headersOf?.(this.index) ?? NO_HEADERS
   }
+  get identity(): string | undefined {
+    return this.origin.identity
+  }
   get raw(): Uint8Array | undefined {
     return this.origin.rawOf?.(this.index)
   }
 
   /** The same facts as a value of their own, for code that runs later. */
   snapshot(): RecordInfo {
-    const { source, partition, position, timestamp, key, headers } = this
-    return { source, partition, position, timestamp, key, headers }
+    const { source, partition, position, timestamp, key, headers, identity } = this
+    return { source, partition, position, timestamp, key, headers, ...(identity === undefined ? {} : { identity }) }
   }
 }
 
-/** A batch of values whose facts were kept one by one: what leaves a boundary, or memory. */
+/** A batch of values of one partition whose facts were kept one by one: what leaves a boundary, or memory. */
 export function batchOf<T>(values: readonly T[], infos: readonly RecordInfo[]): ValueBatch<T> {
   return {
     kind: 'values',
     source: infos[0]?.source ?? '',
     partition: infos[0]?.partition ?? '',
+    identity: infos[0]?.identity,
     values,
     positionOf: (index) => infos[index]?.position,
     timestampOf: (index) => infos[index]?.timestamp,

@@ -76,6 +76,10 @@ export class LineBlock implements LineBatch {
     return false
   }
 
+  get identity(): string | undefined {
+    return this.#identity
+  }
+
   get resume(): { readonly partition: string; readonly position: LinePosition } | undefined {
     if (this.#identity === undefined) return undefined
     // The LF of a line that was too long is not among the bytes that were kept.

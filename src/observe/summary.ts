@@ -15,6 +15,18 @@ export function describeReport(plan: Plan, report: RunReport, deadLetter?: strin
   const lines = [
     `read ${number(read)} records, skipped ${number(skipped)}, wrote ${outputs === '' ? 'nothing' : outputs}, in ${duration(seconds)} (${number(rate)}/s)`,
   ]
+  const { checkpoints } = report
+  if (checkpoints !== undefined) {
+    const { written: count, wantedMs, medianMs, longestMs } = checkpoints
+    const stretched =
+      medianMs !== undefined && medianMs > 1.5 * wantedMs
+        ? `; under load, ${Math.round(wantedMs)} ms were asked for`
+        : ''
+    const every = medianMs === undefined ? '' : `, one each ${Math.round(medianMs)} ms (median${stretched})`
+    lines.push(
+      `${number(count)} checkpoint${count === 1 ? '' : 's'}${every}, the slowest took ${Math.round(longestMs)} ms`,
+    )
+  }
   if (stopped) lines.push('stopped before its input had ended: the result covers only what was read')
   lines.push(...describeSkipped(skipped, firstSkipped, deadLetter))
   for (const [name, count] of counters) lines.push(`  ${name}: ${number(count)}`)

@@ -66,6 +66,13 @@ export class Boundary {
     this.#deliver()
   }
 
+  /** Everything that came in has come out; more may come. */
+  async drain(): Promise<void> {
+    await this.run()
+    await this.#guard(async () => this.#processor.drain?.())
+    this.#deliver()
+  }
+
   async flush(): Promise<void> {
     await this.run()
     await this.#guard(async () => this.#processor.flush())
@@ -79,10 +86,16 @@ export class Boundary {
 
   #deliver(): void {
     if (this.#outs.length === 0) return
-    const batch = batchOf(this.#outs, this.#outRecords)
+    const outs = this.#outs
+    const records = this.#outRecords
     this.#outs = []
     this.#outRecords = []
-    this.#next.take(batch)
+    // A batch has one partition; results of several may have come together.
+    for (let from = 0, to = 1; from < outs.length; from = to, to++) {
+      const first = records[from] as RecordInfo
+      while (to < outs.length && samePartition(first, records[to] as RecordInfo)) to++
+      this.#next.take(batchOf(outs.slice(from, to), records.slice(from, to)))
+    }
   }
 
   async #guard(run: () => Promise<void>): Promise<void> {
@@ -96,4 +109,8 @@ export class Boundary {
       this.#running = false
     }
   }
+}
+
+function samePartition(a: RecordInfo, b: RecordInfo): boolean {
+  return a.partition === b.partition && a.source === b.source && a.identity === b.identity
 }

@@ -1,7 +1,7 @@
 import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
 import { KeyedState, type SavedRow } from '../core/keyed-state.ts'
 import type { DeadLetterSink } from '../core/operator.ts'
-import { type Batch, Cursor } from '../core/record.ts'
+import { type Batch, Cursor, type Origin, type RecordInfo } from '../core/record.ts'
 import {
   deadLetterSinks,
   leadsTo,
@@ -23,6 +23,10 @@ export interface ExecutionOptions {
   readonly overWire?: boolean
   /** Gets every skipped record. */
   readonly deadLetter?: (letter: DeadLetter) => void
+  /** The sink of every skipped record; it has a port as those have that operators name. */
+  readonly deadLetters?: DeadLetterSink
+  /** Which sinks want to know where events came from, if not as they say themselves. */
+  readonly wantsLineage?: (flow: PlannedFlow) => boolean
   /** Something came out of a boundary, or failed in it, between two calls: `settle` will tell. */
   readonly onReady?: () => void
   /** Runs only what leads here: one job's map side. */
@@ -52,10 +56,16 @@ export class Execution {
   constructor(plan: Plan, options: ExecutionOptions = {}) {
     this.#plan = plan
     this.#options = options
-    for (const sink of deadLetterSinks(plan)) this.deadLetterPorts.set(sink, new Port())
-    this.host = new RunHost(plan, (letter, to) => {
+    const { deadLetters } = options
+    for (const sink of [...deadLetterSinks(plan), deadLetters])
+      if (sink !== undefined) this.deadLetterPorts.set(sink, new Port())
+    this.host = new RunHost(plan, (letter, to, record) => {
       options.deadLetter?.(letter)
-      if (to !== undefined) this.deadLetterPorts.get(to)?.event(letter)
+      for (const sink of new Set([to, deadLetters])) {
+        if (sink === undefined) continue
+        const [origin, index] = record instanceof Cursor ? [record.origin, record.index] : [originOf(record), 0]
+        this.deadLetterPorts.get(sink)?.eventAt(letter, origin, index)
+      }
     })
     for (const flow of plan.flows) if (this.#wanted(flow)) this.ports.set(flow, new Port())
     // From the sinks up, so that what an operator leads to is there when it is opened.
@@ -74,6 +84,11 @@ export class Execution {
     }
   }
 
+  /** Where lies what was made for a flow; one whose sink is a sink of dead letters has those. */
+  portOf(flow: PlannedFlow): Port | undefined {
+    return this.ports.get(flow) ?? this.deadLetterPorts.get(flow.sink)
+  }
+
   get hasBoundaries(): boolean {
     return this.#boundaries.size > 0
   }
@@ -87,6 +102,11 @@ export class Execution {
   /** Lets the boundaries work off what waits for them. */
   async settle(): Promise<void> {
     for (const operator of this.#plan.operators) await this.#boundaries.get(operator)?.run()
+  }
+
+  /** Waits until nothing is on its way in a boundary; nothing must come in meanwhile. */
+  async drain(): Promise<void> {
+    for (const operator of this.#plan.operators) await this.#boundaries.get(operator)?.drain()
   }
 
   /** Sends the rows that changed, upstream tables first, so that one tick carries a change through all of them. */
@@ -108,8 +128,8 @@ export class Execution {
   }
 
   /** Takes out what the last tick changed, table by table, for a checkpoint. */
-  *takeTicked(): Generator<readonly [table: string, row: SavedRow]> {
-    for (const table of this.tables) for (const row of table.takeTicked()) yield [table.planned.name, row]
+  takeTicked(take: (table: string, row: SavedRow) => void): void {
+    for (const table of this.tables) table.takeTicked((row) => take(table.planned.name, row))
   }
 
   /** Puts rows of a checkpoint back; each key comes once, in any number of calls. Then `restored`. */
@@ -132,6 +152,10 @@ export class Execution {
     for (const boundary of this.#boundaries.values()) boundary.destroy(error)
   }
 
+  #wantsLineage(flow: PlannedFlow): boolean {
+    return this.#options.wantsLineage?.(flow) ?? flow.sink.sink.wantsLineage === true
+  }
+
   #wanted(target: Target): boolean {
     const { goal } = this.#options
     return goal === undefined || leadsTo(target, goal)
@@ -141,7 +165,10 @@ export class Execution {
     return this.#targets(targets, (target) => {
       if (target === this.#options.goal && this.#options.goalIntake !== undefined)
         return this.#options.goalIntake(cursor)
-      if (target.type === 'flow') return { take: (this.ports.get(target) as Port).event }
+      if (target.type === 'flow') {
+        const port = this.ports.get(target) as Port
+        return { take: this.#wantsLineage(target) ? port.eventFrom(cursor) : port.event }
+      }
       return this.#tableOf.get(target)?.intake(cursor) ?? this.#boundaries.get(target)?.intake(cursor)
     })
   }
@@ -192,4 +219,9 @@ export class Execution {
     )
     return new Boundary(operator, next, cursor, this.host, () => this.#options.onReady?.())
   }
+}
+
+function originOf(record: RecordInfo): Origin {
+  const { source, partition, identity, position } = record
+  return { source, partition, identity, positionOf: () => position }
 }

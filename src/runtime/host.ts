@@ -7,7 +7,7 @@ import type { Plan, PlannedOperator } from '../plan/plan.ts'
 import { type DeadLetter, deadLetter, SkippedLog } from './skipped.ts'
 
 /** Gets every record that was skipped; `to` is the sink that its operator names, if any. */
-export type DeadLetterTaker = (letter: DeadLetter, to: DeadLetterSink | undefined) => void
+export type DeadLetterTaker = (letter: DeadLetter, to: DeadLetterSink | undefined, record: RecordInfo) => void
 
 /** What all stages of one run share: counters, what becomes of a bad record, and how an error says where it happened. */
 export class RunHost {
@@ -46,7 +46,7 @@ export class RunHost {
 
   skip(id: string, error: unknown, value: unknown, record: RecordInfo, to: DeadLetterSink | undefined): void {
     this.skipped.add(id, error, record)
-    this.#takeDeadLetter?.(deadLetter(this.#plan.name, id, error, record, value), to)
+    this.#takeDeadLetter?.(deadLetter(this.#plan.name, id, error, record, value), to, record)
   }
 
   /** The error with where it happened and on which record, once. */

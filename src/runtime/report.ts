@@ -15,6 +15,15 @@ export interface RunReport {
   /** What operators counted. */
   readonly counters: readonly (readonly [name: string, count: number])[]
   readonly seconds: number
+  /** Only of runs with checkpoints. */
+  readonly checkpoints?: {
+    readonly written: number
+    /** The time between two that was asked for, and the median of what it was: under load it stretches. */
+    readonly wantedMs: number
+    readonly medianMs: number | undefined
+    /** What the slowest one took, from its cut to the end of its publishing. */
+    readonly longestMs: number
+  }
   /** It was asked to stop before its input had ended. */
   readonly stopped: boolean
 }
@@ -22,7 +31,7 @@ export interface RunReport {
 /** The report of what a host has counted. */
 export function reportOf(
   { counters, skipped }: RunHost,
-  rest: Pick<RunReport, 'written' | 'seconds' | 'stopped'>,
+  rest: Pick<RunReport, 'written' | 'seconds' | 'stopped' | 'checkpoints'>,
 ): RunReport {
   return {
     read: counters.get('read'),

@@ -112,16 +112,18 @@ export class Table {
   }
 
   /** Takes out the rows that the last tick sent, with what is remembered of each: what a checkpoint adds to the state. */
-  *takeTicked(): Generator<SavedRow> {
+  takeTicked(take: (row: SavedRow) => void): void {
     const { aggregate } = this.#state
     const ticked = this.#ticked
     this.#ticked = []
     for (const { key, accumulator, memory } of ticked) {
       const sent = memory?.sent ?? []
       const gone = this.planned.over === 'table' && memory?.contributions === 0
-      yield gone
-        ? { key, accumulator: null, sent: [] }
-        : { key, accumulator: encodeAccumulator(aggregate, accumulator), sent }
+      take(
+        gone
+          ? { key, accumulator: null, sent: [] }
+          : { key, accumulator: encodeAccumulator(aggregate, accumulator), sent },
+      )
     }
   }
 

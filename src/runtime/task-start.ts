@@ -5,6 +5,7 @@ import { newOwner } from '../checkpoints/owner.ts'
 import { seal, unseal } from '../checkpoints/sealed.ts'
 import { stateLines } from '../checkpoints/state-part.ts'
 import { MillraceError } from '../core/errors.ts'
+import { Pieces } from '../core/pieces.ts'
 import { differences, type Fingerprint, fingerprintOf } from '../plan/fingerprint.ts'
 import { cutsOf, type Plan, type PlannedFlow } from '../plan/plan.ts'
 import type { TaskSink } from '../sinks/sink.ts'
@@ -89,7 +90,7 @@ export async function nextHead(
     for (const name of dropped) say(`the state '${name}' is dropped`)
     return {
       ...next,
-      state: [await withoutStates(log, last, dropped, `part-${owner.name}-kept`)],
+      state: await withoutStates(log, last, dropped, `part-${owner.name}-kept`),
       fingerprint: fingerprintOf(plan),
     }
   }
@@ -124,14 +125,22 @@ function withDownstream(plan: Plan, names: readonly string[]): readonly string[]
   return [...dropped]
 }
 
-/** The state without some operators' rows, as one part: what is dropped must not come back under a new meaning of its name. */
-async function withoutStates(log: CheckpointLog, head: Head, names: readonly string[], part: string): Promise<PartRef> {
-  let kept = ''
-  for (const ref of head.state) {
+/** The state without some operators' rows: what is dropped must not come back under a new meaning of its name. */
+async function withoutStates(
+  log: CheckpointLog,
+  head: Head,
+  names: readonly string[],
+  prefix: string,
+): Promise<readonly PartRef[]> {
+  const kept: PartRef[] = []
+  for (const [i, ref] of head.state.entries()) {
+    const lines = new Pieces()
     const content = unseal('part', ref.name, await log.readPart(head, ref))
-    for (const { table, text } of stateLines(content)) if (!names.includes(table)) kept += text
+    for (const { table, text } of stateLines(content)) if (!names.includes(table)) lines.add(text)
+    for (const [j, piece] of lines.end().entries())
+      kept.push({ ...(await log.createPart(`${prefix}-${i}-${j}`, seal('part', piece))), group: `${prefix}-${i}-0` })
   }
-  return log.createPart(part, seal('part', kept))
+  return kept
 }
 
 function refused(why: string): MillraceError {

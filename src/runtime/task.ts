@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Head, PartRef, Version } from '../checkpoints/checkpoint.ts'
+import type { Head, PartRef, PendingPart, Version } from '../checkpoints/checkpoint.ts'
 import { compareVersions } from '../checkpoints/checkpoint.ts'
 import { type Merged, Merger } from '../checkpoints/merger.ts'
 import { describeOwner, isGone } from '../checkpoints/owner.ts'
@@ -8,6 +8,7 @@ import { type StateLine, stateLine, stateLines } from '../checkpoints/state-part
 import { isMillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import type { SavedRow } from '../core/keyed-state.ts'
+import { Pieces } from '../core/pieces.ts'
 import { fingerprintOf } from '../plan/fingerprint.ts'
 import type { PlannedFlow } from '../plan/plan.ts'
 import type { Execution } from './execution.ts'
@@ -16,6 +17,9 @@ import { nextHead, type Recorded, recordedBy, refuseMisfits, type TaskOptions } 
 /** An owner whose last checkpoint has stood still for so long is taken to be dead, where it can't be asked. */
 const LEASE_MS = 10_000
 const LOOK_MS = 500
+
+/** By flow: what its sink is owed. */
+type Prepared = Map<string, readonly string[]>
 
 export type Positions = Record<string, Record<string, unknown>>
 
@@ -49,6 +53,9 @@ export class Task {
 
   /** By flow: how many rows and events were published to it. */
   readonly published = new Map<string, number>()
+
+  /** How many checkpoints were committed by this owner. */
+  written = 0
 
   get head(): Head {
     return this.#head
@@ -88,14 +95,25 @@ export class Task {
       }
       faultPoint('after takeover')
       await log.removeStrays(task.#head)
+      await task.#beginSinks()
+      faultPoint('after sinks began')
       await task.#publish()
       return task
     }
   }
 
+  async #beginSinks(): Promise<void> {
+    const { log, sinks } = this.#options
+    const { version, positions, sinks: manifests = {} } = this.#head
+    const stillOwner = (): Promise<void> => log.stillLast(this.#head)
+    for (const [flow, sink] of sinks)
+      await sink.begin?.({ version, positions, manifest: manifests[flow.name], stillOwner })
+  }
+
   /** Sinks that have never been given anything, though the log has gone on: they must get every row. */
   #tellNewSinks(recorded: ReadonlyMap<PlannedFlow, Recorded>): void {
     for (const [flow, sink] of this.#options.sinks) {
+      if (sink.wantsWholeTable === true) this.#newSinks = true
       if (!sink.keepsRecord || recorded.has(flow)) continue
       this.#newSinks = true
       const gets = flow.over === 'table' ? 'it starts with the whole table' : 'it gets the events from here on'
@@ -137,16 +155,20 @@ export class Task {
     if (this.#mergeFailure !== undefined) throw this.#mergeFailure.error
     // 1 and 2, without a pause: what comes in from here on belongs to the next one.
     const positions = cut()
-    let state = ''
-    for (const [table, row] of execution.takeTicked()) state += stateLine(table, row)
-    const prepared: Record<string, string> = {}
+    const lines = new Pieces()
+    execution.takeTicked((table, row) => lines.add(stateLine(table, row)))
+    const state = lines.end()
+    const prepared: Prepared = new Map()
+    const manifests: Record<string, unknown> = {}
     for (const [flow, sink] of this.#options.sinks) {
-      const text = sink.prepare(execution.ports.get(flow)?.take() ?? [])
-      if (text !== undefined) prepared[flow.name] = text
+      const pieces = sink.prepare(execution.portOf(flow)?.take() ?? [], { positions, last: options.release === true })
+      if (pieces.length > 0) prepared.set(flow.name, pieces)
+      const manifest = sink.manifest?.()
+      if (manifest !== undefined) manifests[flow.name] = manifest
     }
-    const owed = Object.keys(prepared).length > 0
+    const owed = prepared.size > 0
     const moved = JSON.stringify(positions) !== JSON.stringify(this.#head.positions)
-    if (state === '' && !owed && !moved && options.force !== true && options.release !== true) return false
+    if (state.length === 0 && !owed && !moved && options.force !== true && options.release !== true) return false
     faultPoint('after prepare')
     // 3
     const before = this.#head
@@ -156,10 +178,12 @@ export class Task {
       merged === undefined
         ? before.state
         : before.state.flatMap((part) =>
-            part === merged.instead[0] ? [merged.merged] : merged.instead.includes(part) ? [] : [part],
+            part === merged.instead[0] ? merged.merged : merged.instead.includes(part) ? [] : [part],
           )
-    const added = state === '' ? [] : [await this.#createPart('state', state)]
-    const pending = owed ? [await this.#createPart('pending', JSON.stringify(prepared))] : []
+    const added = await this.#createParts('state', state)
+    const pending: PendingPart[] = []
+    for (const [flow, pieces] of prepared)
+      for (const part of await this.#createParts('pending', pieces)) pending.push({ ...part, flow })
     faultPoint('after parts')
     const read = execution.host.counters.get('read')
     const skipped = execution.host.skipped.total
@@ -172,6 +196,7 @@ export class Task {
       positions,
       state: [...kept, ...added],
       pending: { publish: version, parts: pending },
+      sinks: manifests,
       counts: {
         read: (before.counts.read ?? 0) + read - this.#countedRead,
         skipped: (before.counts.skipped ?? 0) + skipped - this.#countedSkipped,
@@ -180,9 +205,10 @@ export class Task {
     this.#countedRead = read
     this.#countedSkipped = skipped
     await this.#options.log.commit(this.#head)
+    this.written++
     faultPoint('after commit')
     // 4
-    await this.#publish()
+    await this.#publish(prepared)
     faultPoint('after publish')
     await this.#options.log.clean(this.#head, [...before.state, ...before.pending.parts])
     this.#startMerge()
@@ -196,37 +222,51 @@ export class Task {
     await this.#merger.close()
   }
 
-  async #publish(): Promise<void> {
-    const { log, sinks } = this.#options
+  /** What is pending goes to the sinks: as it was prepared here, or after a takeover as the checkpoint has it. */
+  async #publish(prepared?: Prepared): Promise<void> {
     const { pending } = this.#head
-    for (const part of pending.parts) {
-      const prepared = JSON.parse(unseal('part', part.name, await log.readPart(this.#head, part))) as Record<
-        string,
-        string
-      >
-      for (const [flow, sink] of sinks) {
-        const text = prepared[flow.name]
-        if (text === undefined) continue
-        const written = await sink.publish(pending.publish, text)
-        this.published.set(flow.name, (this.published.get(flow.name) ?? 0) + written)
-        faultPoint('between sinks')
-      }
+    const owed = prepared ?? (await this.#readPending())
+    for (const [flow, sink] of this.#options.sinks) {
+      const pieces = owed.get(flow.name)
+      if (pieces === undefined) continue
+      const written = await sink.publish(pending.publish, pieces)
+      this.published.set(flow.name, (this.published.get(flow.name) ?? 0) + written)
+      faultPoint('between sinks')
     }
   }
 
-  #createPart(kind: string, content: string): Promise<PartRef> {
-    return this.#options.log.createPart(
-      `part-${this.#head.owner.name}-${String(++this.#parts).padStart(8, '0')}-${kind}`,
-      seal('part', content),
-    )
+  async #readPending(): Promise<Prepared> {
+    const { log } = this.#options
+    const owed = new Map<string, string[]>()
+    for (const part of this.#head.pending.parts) {
+      const pieces = owed.get(part.flow) ?? []
+      owed.set(part.flow, pieces)
+      pieces.push(unseal('part', part.name, await log.readPart(this.#head, part)))
+    }
+    return owed
+  }
+
+  async #createParts(kind: string, pieces: readonly string[]): Promise<readonly PartRef[]> {
+    const parts: PartRef[] = []
+    let group: string | undefined
+    for (const piece of pieces) {
+      const name = this.#partName(kind)
+      group ??= name
+      const part = await this.#options.log.createPart(name, seal('part', piece))
+      parts.push(pieces.length === 1 ? part : { ...part, group })
+    }
+    return parts
+  }
+
+  #partName(kind: string): string {
+    return `part-${this.#head.owner.name}-${String(++this.#parts).padStart(8, '0')}-${kind}`
   }
 
   #startMerge(): void {
     if (this.#merging !== undefined) return
     const parts = this.#merger.choose(this.#head.state)
     if (parts.length < 2) return
-    const name = `part-${this.#head.owner.name}-${String(++this.#parts).padStart(8, '0')}-merged`
-    this.#merging = this.#merger.merge(this.#head, parts, name).catch((error: unknown) => {
+    this.#merging = this.#merger.merge(this.#head, parts, this.#partName('merged')).catch((error: unknown) => {
       this.#mergeFailure = { error }
       return undefined
     })

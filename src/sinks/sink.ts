@@ -19,8 +19,45 @@ export interface SinkDefinition<T> {
   /** The same sink with another format: what `--format` asks for. */
   withFormat?(format: TextFormat): Sink<unknown>
   open(): Promise<SinkWriter>
+  /** It wants to know where each event came from: {@link Lineage}. */
+  readonly wantsLineage?: boolean
   /** Opens it as a part of a task with checkpoints; a sink without it can't be one. */
-  openTask?(options: { readonly pipeline: string; readonly flow: string }): Promise<TaskSink>
+  openTask?(options: TaskSinkOptions): Promise<TaskSink>
+}
+
+export interface TaskSinkOptions {
+  readonly pipeline: string
+  readonly flow: string
+  /** What it will be given: events, or rows of a table. */
+  readonly over: 'stream' | 'table'
+}
+
+/** Where an event came from. With several events of one record their order tells them apart. */
+export interface Lineage {
+  readonly source: string
+  readonly partition: string
+  readonly identity?: string | undefined
+  readonly position: unknown
+}
+
+/** Where a task stands when its sinks prepare. */
+export interface Cut {
+  /** By source and partition: how far it was read. */
+  readonly positions: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Nothing comes after it from this owner. */
+  readonly last: boolean
+}
+
+/** What a sink is told when its task has been taken over. */
+export interface Takeover {
+  /** The number with which the task was taken over: greater than those of all owners before. */
+  readonly version: Version
+  /** What the sink's `manifest` returned for the checkpoint that was taken over; undefined if there was none. */
+  readonly manifest: unknown
+  /** By source and partition: how far it was read when the task was taken over. */
+  readonly positions: Cut['positions']
+  /** Rejects with `MLR_ERR_FENCED` if another process owns the task by now. */
+  stillOwner(): Promise<void>
 }
 
 /**
@@ -34,10 +71,18 @@ export interface TaskSink {
   readonly keepsRecord: boolean
   /** Which pipeline it belongs to and what was published last, as the sink itself has recorded it. */
   recorded(): Promise<{ readonly pipeline: string; readonly version: Version } | undefined>
-  /** Synchronous: what is in the ports at the cut, and nothing that comes later. */
-  prepare(outputs: Iterable<Output>): string | undefined
+  /** It wants to know where each event came from. */
+  readonly wantsLineage?: boolean
+  /** It keeps no rows of its own between two starts, so each start gives it the whole table. */
+  readonly wantsWholeTable?: boolean
+  /** The task is ours now: before anything is published. */
+  begin?(takeover: Takeover): Promise<void>
+  /** Synchronous: what is in the ports at the cut, and nothing that comes later. What is owed for it, in pieces; none: nothing. */
+  prepare(outputs: Iterable<Output>, cut: Cut): readonly string[]
+  /** Asked after `prepare`, a JSON value: what the next owner must know, as it is before that which `prepare` returned is published. */
+  manifest?(): unknown
   /** Idempotent by version: a version that is not greater than the recorded one changes nothing. Returns how many rows or events it wrote. */
-  publish(version: Version, prepared: string): Promise<number>
+  publish(version: Version, prepared: readonly string[]): Promise<number>
   close(): Promise<void>
 }
 
@@ -57,7 +102,12 @@ export interface RowChange {
 
 /** What a sink is given: events of a stream, or changed rows of a table, each row at most once. */
 export type Output =
-  | { readonly kind: 'events'; readonly values: readonly unknown[] }
+  | {
+      readonly kind: 'events'
+      readonly values: readonly unknown[]
+      /** By index; only for sinks that want it. */
+      readonly lineageOf?: (index: number) => Lineage
+    }
   | { readonly kind: 'rows'; readonly changes: readonly RowChange[] }
 
 /**

@@ -39,9 +39,10 @@ export function openStdoutTask(format: TextFormat): TaskSink {
         if (output.kind === 'events') for (const value of output.values) prepared += text.value(value)
         else for (const { key, index, value } of output.changes) prepared += text.row(key, index, value)
       }
-      return prepared === '' ? undefined : prepared
+      return prepared === '' ? [] : [prepared]
     },
-    publish: async (_version, prepared) => {
+    publish: async (_version, pieces) => {
+      const prepared = pieces.join('')
       await new Promise<void>((resolve, reject) => {
         process.stdout.write(prepared, (error) => (error ? reject(stdoutError(error)) : resolve()))
       })

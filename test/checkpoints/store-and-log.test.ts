@@ -143,8 +143,8 @@ describe('merging', () => {
 
   it('keeps the last line of each key, and drops what is gone only with the first part', () => {
     const parts = [line('a', '1') + line('b', '1'), line('a', '2') + line('b', ''), line('c', '3')]
-    expect(mergeStateLines(parts, true)).toBe(line('a', '2') + line('c', '3'))
-    expect(mergeStateLines(parts, false)).toBe(line('a', '2') + line('b', '') + line('c', '3'))
+    expect(mergeStateLines(parts, true)).toEqual([line('a', '2') + line('c', '3')])
+    expect(mergeStateLines(parts, false)).toEqual([line('a', '2') + line('b', '') + line('c', '3')])
   })
 
   it('leaves a large old part alone, and keeps the number of parts small', async () => {
@@ -163,7 +163,7 @@ describe('merging', () => {
       await log.createPart('part-2', seal('part', line('a', '2'))),
     ]
     const { merged } = await merger.merge(head(1, { state: refs }), refs, 'part-3')
-    expect(unseal('part', merged.name, await log.readPart(head(1), merged))).toBe(line('a', '2'))
+    expect(unseal('part', merged[0]!.name, await log.readPart(head(1), merged[0]!))).toBe(line('a', '2'))
     const bad = await log.createPart('part-4', Buffer.from('nothing'))
     await expect(merger.merge(head(1, { state: [bad] }), [bad], 'part-5')).rejects.toThrow('part-4')
     await merger.close()

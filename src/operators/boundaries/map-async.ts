@@ -102,6 +102,7 @@ export function mapAsync<In, Out>(
     onError,
     repeatable: false,
     oneToOne: true,
+    drains: true,
     open: () => {
       throw new MillraceError('MLR_ERR_PLAN', `${label} waits: it has no synchronous form`)
     },
@@ -154,6 +155,10 @@ function inOrder<In, Out>(
     wake = { resolve, reject }
     return promise
   }
+  const emptied = async (): Promise<void> => {
+    while (queue.length > 0) await progress()
+    if (failure !== undefined) throw failure.error
+  }
   return {
     process: (value) => {
       if (failure !== undefined) throw failure.error
@@ -175,10 +180,8 @@ function inOrder<In, Out>(
         while (queue.length >= limit) await progress()
       })()
     },
-    flush: async () => {
-      while (queue.length > 0) await progress()
-      if (failure !== undefined) throw failure.error
-    },
+    flush: emptied,
+    drain: emptied,
     destroy: () => end.abort(),
   }
 }

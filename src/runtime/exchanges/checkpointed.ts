@@ -5,7 +5,7 @@ import { MillraceError } from '../../core/errors.ts'
 import { faultsWanted } from '../../core/fault-point.ts'
 import type { Batch } from '../../core/record.ts'
 import { deadLetterSinks, type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
-import type { TaskSink } from '../../sinks/sink.ts'
+import type { Sink, TaskSink } from '../../sinks/sink.ts'
 import type { SourceReader } from '../../sources/source.ts'
 import { Execution } from '../execution.ts'
 import { type RunReport, reportOf } from '../report.ts'
@@ -22,6 +22,8 @@ export interface CheckpointedOptions {
   readonly fresh?: boolean
   readonly takeOver?: boolean
   readonly dropStates?: readonly string[]
+  /** Gets every skipped record. */
+  readonly deadLetters?: Sink<unknown>
   readonly signal?: AbortSignal
   readonly say: (line: string) => void
   readonly onProgress?: (progress: Progress) => void
@@ -40,17 +42,18 @@ const MOST_WAITING = 50_000
 
 /** Runs a plan in this thread with checkpoints: exactly once for sources that resume and sinks that take part. */
 export async function runCheckpointed(plan: Plan, options: CheckpointedOptions): Promise<RunReport> {
-  refuseUnfit(plan)
+  const flows = [...plan.flows, ...deadLetterFlows(plan, options.deadLetters)]
+  refuseUnfit(plan, flows)
   const sinks = new Map<PlannedFlow, TaskSink>()
   try {
-    for (const flow of plan.flows)
-      sinks.set(flow, await flow.sink.sink.openTask!({ pipeline: plan.name, flow: flow.name }))
+    for (const flow of flows)
+      sinks.set(flow, await flow.sink.sink.openTask!({ pipeline: plan.name, flow: flow.name, over: flow.over }))
     for (const line of new Set([...sinks].map(([flow, sink]) => promiseOf(plan, flow, sink))))
       options.say(`${line}, checkpoints in ${options.log.label}`)
     const task = await Task.start({ plan, sinks, ...options })
     if (task === undefined) return NOTHING
     try {
-      return await new CheckpointedRun(plan, task, options).run()
+      return await new CheckpointedRun(plan, task, sinks, options).run()
     } finally {
       await task.close()
     }
@@ -59,8 +62,16 @@ export async function runCheckpointed(plan: Plan, options: CheckpointedOptions):
   }
 }
 
+/** Sinks of dead letters are sinks like any other: each as a flow of its own. */
+function deadLetterFlows(plan: Plan, all: Sink<unknown> | undefined): readonly PlannedFlow[] {
+  const own = deadLetterSinks(plan).map((sink, i) => ({ name: `dead-letters-${i + 1}`, sink: sink as Sink<unknown> }))
+  const given = all === undefined ? [] : [{ name: 'dead-letters', sink: all }]
+  return [...own, ...given].map(({ name, sink }) => ({ type: 'flow', name, sink, over: 'stream' }))
+}
+
 function promiseOf(plan: Plan, flow: PlannedFlow, { promise }: TaskSink): string {
-  const from = sourcesOf(plan, flow).map(({ source }) => source.source.kind)
+  const sources = plan.flows.includes(flow) ? sourcesOf(plan, flow) : plan.sources
+  const from = sources.map(({ source }) => source.source.kind)
   return `${promise}: ${from.join(' + ')} → ${flow.sink.sink.kind}`
 }
 
@@ -76,18 +87,17 @@ const NOTHING: RunReport = {
 }
 
 /** What can't keep the promise is refused before anything is opened. */
-function refuseUnfit(plan: Plan): void {
+function refuseUnfit(plan: Plan, flows: readonly PlannedFlow[]): void {
   const why = [
     ...plan.sources
       .filter(({ source }) => source.source.resumable !== true)
       .map(({ source }) => `${source.source.label} can't be read again from a position`),
-    ...plan.flows
+    ...flows
       .filter(({ sink }) => sink.sink.openTask === undefined)
-      .map(({ sink }) => `${sink.sink.label} takes no part in checkpoints (sqlite: and stdout do)`),
+      .map(({ sink }) => `${sink.sink.label} takes no part in checkpoints`),
     ...plan.operators
-      .filter(({ kind }) => kind === 'boundary')
-      .map(({ id }) => `step ${id} waits, and what is on its way is in no checkpoint yet`),
-    ...(deadLetterSinks(plan).length > 0 ? ['its sinks for dead letters take no part in checkpoints yet'] : []),
+      .filter(({ kind, operator }) => kind === 'boundary' && operator.definition.drains !== true)
+      .map(({ id }) => `step ${id} is a stream of your own, and nobody can tell what is still inside of it`),
   ]
   if (why.length > 0)
     throw new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', `${plan.name} can't run with checkpoints: ${why.join('; ')}`)
@@ -105,12 +115,27 @@ class CheckpointedRun {
   #lastRead = performance.now()
   #nextDue = 0
   #stopped = false
+  #stop = (): void => {}
+  #failure: { readonly error: unknown } | undefined
+  /** What boundaries hold is worked off by one call after the other. */
+  #settling: Promise<void> = Promise.resolve()
+  /** While boundaries are drained for a cut no batch may come in. */
+  #gate: Promise<void> | undefined
+  readonly #intervals: number[] = []
+  #longestMs = 0
+  #lastBegun: number | undefined
 
-  constructor(plan: Plan, task: Task, options: CheckpointedOptions) {
+  constructor(plan: Plan, task: Task, sinks: ReadonlyMap<PlannedFlow, TaskSink>, options: CheckpointedOptions) {
     this.#plan = plan
     this.#task = task
     this.#options = options
-    this.#execution = new Execution(plan, { live: true })
+    const { deadLetters } = options
+    this.#execution = new Execution(plan, {
+      live: true,
+      wantsLineage: (flow) => sinks.get(flow)?.wantsLineage === true,
+      onReady: () => void this.#settle().catch((error: unknown) => this.#fail(error)),
+      ...(deadLetters === undefined ? {} : { deadLetters }),
+    })
     this.#positions = structuredClone(task.head.positions) as Positions
   }
 
@@ -121,6 +146,7 @@ class CheckpointedRun {
       this.#stopped = true
       for (const reader of this.#readers) reader.stop()
     }
+    this.#stop = stop
     let progressing: NodeJS.Timeout | undefined
     try {
       const restored = await this.#task.restore(this.#execution)
@@ -134,12 +160,16 @@ class CheckpointedRun {
       if (signal?.aborted === true) stop()
       if (onProgress !== undefined) progressing = setInterval(() => onProgress(this.#progress()), PROGRESS_MS)
       await this.#pumpAndCheckpoint(stop)
+      await this.#settle()
+      await this.#execution.drain()
+      if (this.#failure !== undefined) throw this.#failure.error
       clearInterval(progressing)
       this.#options.onInputEnd?.(this.#progress())
       // The last one says that nobody owns the task.
       await this.#task.checkpoint(this.#execution, () => this.#cut(), { release: true })
     } catch (error) {
       stop()
+      this.#execution.destroy(error instanceof Error ? error : undefined)
       throw error
     } finally {
       clearInterval(progressing)
@@ -181,12 +211,14 @@ class CheckpointedRun {
     let waiting = 0
     const partitions = (this.#positions[source] ??= {})
     for await (const batch of batches) {
+      while (this.#gate !== undefined) await this.#gate
       if (this.#stopped) return
       const before = this.#execution.host.counters.get('read')
       this.#execution.take(source, batch)
       // With the batch, not after a pause: between the two there must be no cut.
       if (batch.resume !== undefined) partitions[batch.resume.partition] = batch.resume.position
       this.#lastRead = performance.now()
+      if (this.#execution.hasBoundaries) await this.#settle()
       waiting += this.#execution.host.counters.get('read') - before
       if (waiting > MOST_WAITING && this.#execution.tables.length === 0) {
         await this.#checkpointOnce()
@@ -197,6 +229,20 @@ class CheckpointedRun {
         turn = performance.now()
       }
     }
+  }
+
+  #settle(): Promise<void> {
+    if (!this.#execution.hasBoundaries) return Promise.resolve()
+    const next = this.#settling.then(() => this.#execution.settle())
+    // The chain goes on after a failure, which its own caller gets.
+    this.#settling = next.catch(() => {})
+    return next
+  }
+
+  /** Something failed that no source is waiting for. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#stop()
   }
 
   /** One checkpoint at a time; who comes while one is written waits for it. */
@@ -211,11 +257,37 @@ class CheckpointedRun {
     const { intervalMs = INTERVAL_MS } = this.#options
     const begun = performance.now()
     const force = begun - this.#lastWritten > HEARTBEAT_MS
-    const written = await this.#task.checkpoint(this.#execution, () => this.#cut(), { force })
+    if (this.#failure !== undefined) throw this.#failure.error
+    const written = await this.#drained(() => this.#task.checkpoint(this.#execution, () => this.#cut(), { force }))
     const now = performance.now()
-    if (written) this.#lastWritten = now
+    if (written) {
+      this.#lastWritten = now
+      this.#longestMs = Math.max(this.#longestMs, now - begun)
+      if (this.#lastBegun !== undefined) this.#intervals.push(begun - this.#lastBegun)
+      this.#lastBegun = begun
+    }
     const share = faultsWanted() ? 0 : STREAM_SHARE
     this.#nextDue = Math.max(begun + intervalMs, now + share * (now - begun))
+  }
+
+  /** Starts what must begin at a moment when nothing is inside a boundary. */
+  async #drained<T>(run: () => Promise<T>): Promise<T> {
+    if (!this.#execution.hasBoundaries) return run()
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#gate = promise
+    let running: Promise<T>
+    try {
+      await this.#settle()
+      const drained = this.#settling.then(() => this.#execution.drain())
+      this.#settling = drained.catch(() => {})
+      await drained
+      // It makes the cut at once; what it writes then need hold nobody back.
+      running = run()
+    } finally {
+      this.#gate = undefined
+      resolve()
+    }
+    return running
   }
 
   #cut(): Positions {
@@ -237,6 +309,17 @@ class CheckpointedRun {
 
   #report(seconds: number): RunReport {
     // Stopped or not: the next start goes on where this one was, so nothing is missing.
-    return reportOf(this.#execution.host, { written: [...this.#task.published], seconds, stopped: false })
+    const intervals = this.#intervals.toSorted((a, b) => a - b)
+    return reportOf(this.#execution.host, {
+      written: [...this.#task.published],
+      seconds,
+      stopped: false,
+      checkpoints: {
+        written: this.#task.written,
+        wantedMs: this.#options.intervalMs ?? INTERVAL_MS,
+        medianMs: intervals[Math.floor(intervals.length / 2)],
+        longestMs: this.#longestMs,
+      },
+    })
   }
 }

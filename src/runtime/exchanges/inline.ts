@@ -8,7 +8,6 @@ import type { SourceReader } from '../../sources/source.ts'
 import { Execution } from '../execution.ts'
 import type { Port } from '../port.ts'
 import { type RunReport, reportOf } from '../report.ts'
-import type { DeadLetter } from '../skipped.ts'
 
 export interface InlineOptions {
   /** Send rows at ticks, not only at the end. Always so where a source has no end. */
@@ -53,7 +52,6 @@ class InlineRun {
   readonly #options: InlineOptions
   readonly #live: boolean
   readonly #execution: Execution
-  readonly #letters: DeadLetter[] = []
   readonly #written = new Map<PlannedFlow, number>()
   #writers: {
     readonly port: Pick<Port, 'take'>
@@ -74,7 +72,7 @@ class InlineRun {
     this.#execution = new Execution(plan, {
       live: this.#live,
       onReady: () => this.#writeSoon(),
-      ...(options.deadLetters === undefined ? {} : { deadLetter: (letter) => void this.#letters.push(letter) }),
+      ...(options.deadLetters === undefined ? {} : { deadLetters: options.deadLetters }),
     })
   }
 
@@ -125,16 +123,6 @@ class InlineRun {
     }
     for (const [sink, port] of this.#execution.deadLetterPorts) {
       this.#writers.push({ port, writer: await (sink as DeadLetterSink & Sink<unknown>).sink.open(), flow: undefined })
-    }
-    const { deadLetters } = this.#options
-    if (deadLetters !== undefined) {
-      const letters = this.#letters
-      const port: Pick<Port, 'take'> = {
-        *take() {
-          if (letters.length > 0) yield { kind: 'events', values: letters.splice(0) }
-        },
-      }
-      this.#writers.push({ port, writer: await deadLetters.sink.open(), flow: undefined })
     }
   }
 

@@ -1,0 +1,288 @@
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { basename, extname, join } from 'node:path'
+import { MillraceError } from '../core/errors.ts'
+import { faultPoint } from '../core/fault-point.ts'
+import { syncPath } from '../core/sync.ts'
+import { openFormat, type TextFormat } from '../formats/format.ts'
+import {
+  EventFiles,
+  type EventFilesState,
+  emptyState,
+  type FileStep,
+  type OpenFile,
+  type Rotation,
+} from './event-files.ts'
+import { copyFirst, isPacked, OwnedFiles, packInto, sizeOf } from './owned-files.ts'
+import type { Lineage, Output, SinkWriter, Takeover, TaskSink, Version } from './sink.ts'
+
+export interface EventFilesOptions {
+  /** `out/events.ndjson`: the files lie in `out` and are named `events.PARTITION.FROM-TO.ndjson`. */
+  readonly path: string
+  readonly format: TextFormat
+  readonly rotate: Rotation
+}
+
+/** What the next owner must know: the files as they were before the pending steps, and who holds their temporary names. */
+interface Manifest {
+  readonly state: EventFilesState
+  readonly holder: string
+}
+
+/** What is committed: the steps, and the files as they are after them. */
+interface Prepared {
+  readonly after: EventFilesState
+  readonly steps: readonly FileStep[]
+}
+
+/** Writes events to files that are seen when they are closed. A table's rows are written as a log of their changes. */
+class EventFilesWriter {
+  readonly #files: OwnedFiles
+  readonly #events: EventFiles
+  readonly #line: (value: unknown) => string
+  readonly #path: string
+  #changes = 0
+  #generation = 1
+  #manifest: Manifest | undefined
+  /** Temporary files of the former owner that its last checkpoint names; they go when a checkpoint of ours is there. */
+  #inherited: string[] = []
+  /** Files that the former owner had closed already. */
+  readonly #gone = new Set<number>()
+
+  constructor({ path, format, rotate }: EventFilesOptions) {
+    if (format.format === 'table')
+      throw new MillraceError(
+        'MLR_ERR_USAGE',
+        `${path}: a file of events can't be a table for people — use json or tsv`,
+      )
+    this.#path = path
+    this.#files = new OwnedFiles(path)
+    const text = openFormat(format)
+    this.#line = (value) => text.value(value)
+    this.#events = new EventFiles(rotate, (label, from, to) => this.#name(label, from, to))
+  }
+
+  get files(): OwnedFiles {
+    return this.#files
+  }
+
+  async beginAlone(): Promise<void> {
+    await this.#files.beginAlone()
+    this.#generation = 1
+  }
+
+  async begin(takeover: Takeover): Promise<void> {
+    const { generation } = takeover.version
+    this.#generation = generation
+    await this.#files.begin(takeover)
+    const manifest = takeover.manifest as Manifest | undefined
+    const keep = new Set<string>()
+    this.#events.startsAt = takeover.positions
+    if (manifest !== undefined) {
+      this.#events.state = manifest.state
+      for (const { open: file } of Object.values(manifest.state.partitions))
+        if (file !== null) await this.#inherit(file, manifest.holder, keep)
+      this.#changes =
+        manifest.state.partitions['\nchanges']?.open?.last ?? manifest.state.partitions['\nchanges']?.covered ?? 0
+    } else {
+      this.#events.state = emptyState()
+      if (generation > 1) await this.#moveAside(generation)
+    }
+    await this.#files.removeOlder(keep)
+  }
+
+  prepare(outputs: Iterable<Output>, cut: Parameters<NonNullable<TaskSink['prepare']>>[1]): Prepared | undefined {
+    this.#manifest = { state: structuredClone(this.#events.state), holder: this.#files.holder }
+    const steps: FileStep[] = []
+    for (const output of outputs) {
+      if (output.kind === 'events')
+        steps.push(...this.#events.take(output.values, output.lineageOf ?? nowhere, this.#line))
+      else {
+        const before = this.#changes
+        this.#changes += output.changes.length
+        const values = output.changes.map(({ key, index, value }) => ({
+          key,
+          ...(index === 0 ? {} : { index }),
+          row: value ?? null,
+        }))
+        steps.push(
+          ...this.#events.take(values, (i) => ({ source: '', partition: 'changes', position: before + i }), this.#line),
+        )
+      }
+    }
+    steps.push(
+      ...this.#events.cut({ ...cut, positions: { ...cut.positions, '': { changes: this.#changes } } }, Date.now()),
+    )
+    return steps.length === 0 ? undefined : { after: this.#events.state, steps }
+  }
+
+  get manifest(): Manifest | undefined {
+    return this.#manifest
+  }
+
+  async publish({ after, steps }: Prepared, own: boolean): Promise<number> {
+    let written = 0
+    await this.#files.guard(async () => {
+      const touched = new Set<string>()
+      for (const step of steps) {
+        if (step.do === 'append') {
+          written += step.text.split('\n').length - 1
+          if (this.#gone.has(step.id)) continue
+          const path = this.#files.temporary(step.id)
+          await writeAt(path, step.at, step.text, touched.has(path) || step.at > 0)
+          touched.add(path)
+          faultPoint('between files')
+        } else {
+          await this.#reveal(step)
+          touched.delete(this.#files.temporary(step.id))
+        }
+      }
+      for (const path of touched) await syncPath(path)
+      await syncPath(this.#files.folder)
+    })
+    if (!own) {
+      this.#events.state = after
+      this.#gone.clear()
+    } else {
+      for (const path of this.#inherited) await rm(path, { force: true })
+      this.#inherited = []
+    }
+    return written
+  }
+
+  /** After the takeover, with nothing pending: what is gone must not be. */
+  async abandon(): Promise<void> {
+    for (const { open: file } of Object.values(this.#events.state.partitions))
+      if (file !== null) await rm(this.#files.temporary(file.id), { force: true })
+  }
+
+  async #inherit(file: OpenFile, holder: string, keep: Set<string>): Promise<void> {
+    const former = this.#files.temporary(file.id, holder)
+    const size = await sizeOf(former)
+    if (size === undefined) {
+      this.#gone.add(file.id)
+      return
+    }
+    if (size < file.bytes)
+      throw new MillraceError(
+        'MLR_ERR_CHECKPOINT_DAMAGED',
+        `${former} has ${size} bytes, and the checkpoint says ${file.bytes}: it was cut. Restore it from a copy, or start again with --fresh`,
+      )
+    keep.add(former)
+    this.#inherited.push(former)
+    await this.#files.guard(() => copyFirst(former, this.#files.temporary(file.id), file.bytes))
+  }
+
+  async #reveal({ id, bytes, name }: Extract<FileStep, { do: 'close' }>): Promise<void> {
+    const temporary = this.#files.temporary(id)
+    const target = join(this.#files.folder, name)
+    const size = await sizeOf(temporary)
+    if (size === undefined) {
+      const there = await sizeOf(target)
+      if (there !== undefined && (isPacked(name) || there === bytes)) return
+      throw new MillraceError(
+        'MLR_ERR_CHECKPOINT_DAMAGED',
+        `${target} is not there with the ${bytes} bytes that the checkpoint promises, nor is its temporary file: something else has removed them`,
+      )
+    }
+    if (size !== bytes) throw new Error(`${temporary} has ${size} bytes, and ${bytes} were written`)
+    await syncPath(temporary)
+    if (isPacked(name)) {
+      const packed = this.#files.temporary(`${id}-packed`)
+      await packInto(temporary, packed, name)
+      await this.#files.reveal(packed, target)
+      await rm(temporary, { force: true })
+    } else await this.#files.reveal(temporary, target)
+  }
+
+  /** A new generation starts with nothing: what the former ones wrote is put into a folder that nobody reads by chance. */
+  async #moveAside(generation: number): Promise<void> {
+    await this.#files.guard(async () => {
+      const [stem, extension] = stemOf(this.#path)
+      const aside = join(this.#files.folder, `.${basename(this.#path)}.before-generation-${generation}`)
+      const pattern = new RegExp(
+        `^${RegExp.escape(stem)}\\.(?:g(\\d+)\\.)?.*\\.\\d{12,}-\\d{12,}${RegExp.escape(extension)}$`,
+      )
+      for (const name of await readdir(this.#files.folder)) {
+        const match = pattern.exec(name)
+        if (match === null || Number(match[1] ?? 1) >= generation) continue
+        await mkdir(aside, { recursive: true })
+        await rename(join(this.#files.folder, name), join(aside, name))
+      }
+    })
+  }
+
+  #name(label: string, from: number, to: number): string {
+    const [stem, extension] = stemOf(this.#path)
+    const generation = this.#generation > 1 ? `g${this.#generation}.` : ''
+    return `${stem}.${generation}${label}.${pad(from)}-${pad(to)}${extension}`
+  }
+}
+
+/** As a part of a task: exactly once. */
+export function openEventFilesTask(options: EventFilesOptions, pipeline: string): TaskSink {
+  const writer = new EventFilesWriter(options)
+  let own: Version = { generation: 0, number: 0 }
+  return {
+    promise: 'exactly once',
+    keepsRecord: true,
+    wantsLineage: true,
+    recorded: () => writer.files.recorded(),
+    begin: async (takeover) => {
+      own = takeover.version
+      await writer.begin(takeover)
+    },
+    prepare: (outputs, cut) => {
+      const prepared = writer.prepare(outputs, cut)
+      return prepared === undefined ? [] : [JSON.stringify(prepared)]
+    },
+    manifest: () => writer.manifest,
+    publish: async (version, [prepared = '']) => {
+      const isOwn = version.generation === own.generation && version.number > own.number
+      const written = await writer.publish(JSON.parse(prepared) as Prepared, isOwn)
+      await writer.files.record(pipeline, version)
+      return written
+    },
+    close: async () => {},
+  }
+}
+
+/** Without checkpoints: a file appears when it is full; the last ones when the run has ended well. */
+export async function openEventFiles(options: EventFilesOptions): Promise<SinkWriter> {
+  const writer = new EventFilesWriter(options)
+  await writer.beginAlone()
+  const put = async (outputs: readonly Output[], last: boolean): Promise<void> => {
+    const prepared = writer.prepare(outputs, { positions: {}, last })
+    if (prepared !== undefined) await writer.publish(prepared, true)
+  }
+  return {
+    write: (output) => put([output], false),
+    close: () => put([], true),
+    abort: () => writer.abandon(),
+  }
+}
+
+async function writeAt(path: string, at: number, text: string, exists: boolean): Promise<void> {
+  const file = await open(path, exists ? 'r+' : 'w')
+  try {
+    await file.write(Buffer.from(text), 0, undefined, at)
+  } finally {
+    await file.close()
+  }
+}
+
+/** `events.ndjson.gz` → `events` and `.ndjson.gz`. */
+function stemOf(path: string): readonly [stem: string, extension: string] {
+  const name = basename(path)
+  const packed = isPacked(name) ? extname(name) : ''
+  const rest = name.slice(0, name.length - packed.length)
+  const extension = extname(rest)
+  return [rest.slice(0, rest.length - extension.length), extension + packed]
+}
+
+function pad(position: number): string {
+  return String(position).padStart(12, '0')
+}
+
+function nowhere(): Lineage {
+  return { source: '', partition: 'events', position: 0 }
+}
