@@ -88,7 +88,11 @@ export class CheckpointLog {
     const made = await this.#settle(name, blob)
     faultPoint('between create and listing')
     const newest = (await this.versions()).at(-1)
-    if (newest !== undefined && compareVersions(newest, version) > 0) throw fenced(version, newest)
+    if (newest !== undefined && compareVersions(newest, version) > 0) {
+      // Its number had been deleted, and was free again: nobody builds on it.
+      if (made) await this.#store.delete(name)
+      throw fenced(version, newest)
+    }
     if (!made) throw fenced(version, newest ?? version)
   }
 

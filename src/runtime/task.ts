@@ -61,7 +61,7 @@ export class Task {
     return this.#head
   }
 
-  /** Waits until the task can be owned, owns it, and publishes what the former owner had committed and perhaps not published. */
+  /** Waits until the task can be owned, and owns it. Then `load`. */
   static async start(options: TaskOptions): Promise<Task | undefined> {
     const { log, say, signal } = options
     let seen: { readonly version: Version; readonly since: number; told: boolean } | undefined
@@ -94,10 +94,6 @@ export class Task {
         throw error
       }
       faultPoint('after takeover')
-      await log.removeStrays(task.#head)
-      await task.#beginSinks()
-      faultPoint('after sinks began')
-      await task.#publish()
       return task
     }
   }
@@ -121,8 +117,21 @@ export class Task {
     }
   }
 
-  /** The state of the checkpoint that was taken over, each row once. */
-  async restore(execution: Execution): Promise<number> {
+  /**
+   * Loads the state of the checkpoint that was taken over; only then, for it may be damaged, publishes what the former owner had committed
+   * and perhaps not published. Returns how many rows of state there are.
+   */
+  async load(execution: Execution): Promise<number> {
+    const rows = await this.#restore(execution)
+    await this.#options.log.removeStrays(this.#head)
+    await this.#beginSinks()
+    faultPoint('after sinks began')
+    await this.#publish()
+    return rows
+  }
+
+  /** Each row once. */
+  async #restore(execution: Execution): Promise<number> {
     const { log } = this.#options
     // From the newest part to the oldest: the first line of a key is the one that counts.
     const seen = new Set<string>()

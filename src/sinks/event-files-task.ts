@@ -40,7 +40,6 @@ class EventFilesWriter {
   readonly #events: EventFiles
   readonly #line: (value: unknown) => string
   readonly #path: string
-  #changes = 0
   #generation = 1
   #manifest: Manifest | undefined
   /** Temporary files of the former owner that its last checkpoint names; they go when a checkpoint of ours is there. */
@@ -81,8 +80,6 @@ class EventFilesWriter {
       this.#events.state = manifest.state
       for (const { open: file } of Object.values(manifest.state.partitions))
         if (file !== null) await this.#inherit(file, manifest.holder, keep)
-      this.#changes =
-        manifest.state.partitions['\nchanges']?.open?.last ?? manifest.state.partitions['\nchanges']?.covered ?? 0
     } else {
       this.#events.state = emptyState()
       if (generation > 1) await this.#moveAside(generation)
@@ -97,8 +94,8 @@ class EventFilesWriter {
       if (output.kind === 'events')
         steps.push(...this.#events.take(output.values, output.lineageOf ?? nowhere, this.#line))
       else {
-        const before = this.#changes
-        this.#changes += output.changes.length
+        const before = this.#events.state.changes
+        this.#events.state.changes += output.changes.length
         const values = output.changes.map(({ key, index, value }) => ({
           key,
           ...(index === 0 ? {} : { index }),
@@ -110,7 +107,10 @@ class EventFilesWriter {
       }
     }
     steps.push(
-      ...this.#events.cut({ ...cut, positions: { ...cut.positions, '': { changes: this.#changes } } }, Date.now()),
+      ...this.#events.cut(
+        { ...cut, positions: { ...cut.positions, '': { changes: this.#events.state.changes } } },
+        Date.now(),
+      ),
     )
     return steps.length === 0 ? undefined : { after: this.#events.state, steps }
   }

@@ -43,6 +43,8 @@ export interface PartitionFiles {
 
 export interface EventFilesState {
   nextId: number
+  /** How many changes of a table were taken: they have no position of their own. */
+  changes: number
   readonly partitions: Record<string, PartitionFiles>
 }
 
@@ -175,7 +177,7 @@ export class EventFiles {
 }
 
 export function emptyState(): EventFilesState {
-  return { nextId: 1, partitions: Object.create(null) as Record<string, PartitionFiles> }
+  return { nextId: 1, changes: 0, partitions: Object.create(null) as Record<string, PartitionFiles> }
 }
 
 /** What is wrong with a rotation, if anything. */
@@ -196,7 +198,8 @@ export function mistakeIn({ count, bytes, every, by, after }: Rotation): string 
 
 /** Readable, unlike any other partition's, and a file name everywhere. */
 function labelOf(id: string, partition: string, identity: string | undefined): string {
-  const base = partition.slice(partition.lastIndexOf('/', partition.length - 3) + 1)
+  // A file's path is not needed; a topic's name is.
+  const base = identity === undefined ? partition : partition.slice(partition.lastIndexOf('/') + 1)
   const readable = base.replace(/[^A-Za-z0-9._-]/g, '-').slice(0, 80)
   if (identity === undefined && readable === partition) return readable
   return `${readable}~${createHash('sha256').update(id).digest('hex').slice(0, 8)}`

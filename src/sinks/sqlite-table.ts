@@ -14,6 +14,9 @@ export interface SqliteOptions {
 /** By column, in order: 1 upwards, -1 downwards. */
 export type SqliteIndex = Readonly<Record<string, 1 | -1>>
 
+/** How long another process may have the database. */
+const BUSY_MS = 10_000
+
 const RECORDS = 'millrace_sinks'
 
 /**
@@ -37,8 +40,8 @@ export class SqliteTable {
     this.#table = table
     this.#indexes = indexes
     this.#missingIndexes = indexes
-    this.#database = this.#guard(() => new DatabaseSync(path, { timeout: 10_000 }))
-    this.#columns = this.#guard(() => this.#open())
+    this.#database = this.#guard(() => new DatabaseSync(path, { timeout: BUSY_MS }))
+    this.#columns = this.#guard(() => patiently(() => this.#open()))
   }
 
   recorded(): { readonly pipeline: string; readonly version: Version } | undefined {
@@ -224,6 +227,19 @@ export class SqliteTable {
         `cannot write to the SQLite database ${this.#path}: ${reasonOf(error)}`,
         { cause: error },
       )
+    }
+  }
+}
+
+/** Tries again while another process has the database: the timeout of SQLite does not cover the change to a write-ahead log. */
+function patiently<T>(run: () => T): T {
+  const until = Date.now() + BUSY_MS
+  for (;;) {
+    try {
+      return run()
+    } catch (error) {
+      if (!/database is locked/.test(reasonOf(error)) || Date.now() > until) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
     }
   }
 }

@@ -6,100 +6,158 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { type Ended, ended, program, ROOT, shell, start, temporaryFolder } from '../support/program.ts'
-import { args, clicksIn, env, killAtRandom, PLAN, tablesOf } from './fault-runs.ts'
+import {
+  args,
+  argsOf,
+  clicksIn,
+  env,
+  type FaultPlan,
+  FILES,
+  PLAN,
+  PLANS,
+  TABLES,
+  tablesOf,
+  temporariesIn,
+} from './fault-runs.ts'
 
 /** Enough for several checkpoints: where a fault is wanted they come as often as asked. */
-const MANY = 400_000
+const MANY = new Map([
+  [TABLES, 200_000],
+  [FILES, 60_000],
+])
 
-const POINTS = [
-  'after takeover',
-  'after prepare',
-  'after parts',
-  'between create and listing',
-  'after commit',
-  'between sinks',
-  'after publish',
-  'between deletions',
-] as const
+const POINTS = new Map([
+  [
+    TABLES,
+    [
+      'after takeover',
+      'after sinks began',
+      'after prepare',
+      'after parts',
+      'between create and listing',
+      'after commit',
+      'between sinks',
+      'after publish',
+      'between deletions',
+    ],
+  ],
+  [
+    FILES,
+    ['after sinks began', 'after commit', 'between sinks', 'between files', 'file written', 'between link and unlink'],
+  ],
+])
 
-async function uninterrupted(count: number, seed = 1): Promise<unknown> {
+/** Checkpoints come as often as asked, and nothing is killed. */
+const OFTEN = { MILLRACE_FAULT: 'none@1:SIGKILL' }
+
+const wholes = new Map<FaultPlan, Promise<unknown>>()
+
+/** What a run gives that nobody kills. */
+function whole(plan: FaultPlan): Promise<unknown> {
+  const known = wholes.get(plan)
+  if (known !== undefined) return known
+  const run = (async () => {
+    const folder = temporaryFolder()
+    plan.make(folder, MANY.get(plan) as number, 1)
+    const out = await program(argsOf(plan, folder), { env: env(folder) })
+    expect(out.code, out.stderr).toBe(0)
+    return plan.held(folder)
+  })()
+  wholes.set(plan, run)
+  return run
+}
+
+async function uninterrupted(count: number): Promise<unknown> {
   const folder = temporaryFolder()
-  clicksIn(folder, count, seed)
+  clicksIn(folder, count)
   const out = await program(args(folder), { env: env(folder) })
   expect(out.code, out.stderr).toBe(0)
   return tablesOf(join(folder, 'out.sqlite'))
 }
 
-describe('killed, and started again', () => {
+describe.each(PLANS)('killed, and started again: $name', (plan) => {
   it('at each point of the protocol: the sinks hold what one run gives', async () => {
-    const expected = await uninterrupted(MANY)
-    for (const point of POINTS) {
-      for (const times of point === 'after takeover' ? [1] : [1, 3]) {
+    const expected = await whole(plan)
+    for (const point of POINTS.get(plan) as string[]) {
+      for (const times of point === 'after takeover' || point === 'after sinks began' ? [1] : [1, 3]) {
         const folder = temporaryFolder()
-        clicksIn(folder, MANY)
-        const killed = await program(args(folder), {
+        plan.make(folder, MANY.get(plan) as number, 1)
+        const killed = await program(argsOf(plan, folder), {
           env: env(folder, { MILLRACE_FAULT: `${point}@${times}:SIGKILL` }),
         })
         // Deletions begin after sixteen heads; a short run may end before.
         if (point !== 'between deletions' && times === 1)
           expect(killed.signal, `${point}: ${killed.stderr}`).toBe('SIGKILL')
-        const again = await program(args(folder), { env: env(folder) })
+        const again = await program(argsOf(plan, folder), { env: env(folder) })
         expect(again.code, `${point}: ${again.stderr}`).toBe(0)
-        expect(tablesOf(join(folder, 'out.sqlite')), `${point}@${times}`).toEqual(expected)
-        expect(readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('.tmp'))).toEqual([])
+        expect(plan.held(folder), `${point}@${times}`).toEqual(expected)
+        expect(temporariesIn(folder)).toEqual([])
+        rmSync(folder, { recursive: true })
       }
-    }
-  })
-
-  it('at random instants, again and again', async () => {
-    for (const seed of [1, 2]) {
-      const folder = temporaryFolder()
-      clicksIn(folder, 120_000, seed)
-      const { kills, tables, temporaries } = await killAtRandom(folder, seed, 12)
-      expect(kills).toBeGreaterThan(2)
-      expect(tables, `seed ${seed}`).toEqual(await uninterrupted(120_000, seed))
-      expect(temporaries).toEqual([])
     }
   })
 })
 
-describe('a zombie', () => {
-  it('that was paused at any point, and wakes after another has gone on, stops with exit code 3 and has changed nothing', async () => {
-    for (const point of [
-      'after prepare',
-      'after parts',
-      'between create and listing',
-      'after commit',
-      'after publish',
-    ] as const) {
+describe.each(PLANS)('a zombie: $name', (plan) => {
+  it('paused at any point, woken after another has gone on for many checkpoints, stops with exit code 3 and has changed nothing', async () => {
+    const expected = await whole(plan)
+    const points = (POINTS.get(plan) as string[]).filter(
+      (point) => point !== 'between deletions' && point !== 'after takeover' && point !== 'after sinks began',
+    )
+    for (const point of points) {
       const folder = temporaryFolder()
-      clicksIn(folder, MANY)
-      const zombie = start(args(folder), { env: env(folder, { MILLRACE_FAULT: `${point}@2:SIGSTOP` }) })
+      plan.make(folder, MANY.get(plan) as number, 1)
+      const zombie = start(argsOf(plan, folder), { env: env(folder, { MILLRACE_FAULT: `${point}@2:SIGSTOP` }) })
       const died = ended(zombie)
       while (!/State:\s+T/.test(readFileSync(`/proc/${zombie.pid}/status`, 'utf8'))) await sleep(10)
-      const second = await program(args(folder, '--take-over'), { env: env(folder) })
+      const paused = lastNumber(folder)
+      // Goes on to the end, and then for as many checkpoints more as it takes until old ones were deleted.
+      const second = await program(argsOf(plan, folder, '--take-over'), { env: env(folder, OFTEN) })
       expect(second.code, `${point}: ${second.stderr}`).toBe(0)
-      const held = tablesOf(join(folder, 'out.sqlite'))
-      const heads = readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('head-')).length
+      while (lastNumber(folder) < paused + 20) {
+        const more = await program(argsOf(plan, folder, '--take-over'), { env: env(folder, OFTEN) })
+        expect(more.code, `${point}: ${more.stderr}`).toBe(0)
+      }
+      const held = plan.held(folder)
+      const heads = readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('head-'))
       zombie.kill('SIGCONT')
       const out = await died
       expect(out.code, `${point}: ${out.stderr}`).toBe(3)
       expect(out.stderr).toContain('another process has taken this pipeline over')
-      expect(tablesOf(join(folder, 'out.sqlite')), point).toEqual(held)
-      expect(readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('head-')).length).toBe(heads)
-      expect(held).toEqual(await uninterrupted(MANY))
+      expect(plan.held(folder), point).toEqual(held)
+      expect(held).toEqual(expected)
+      expect(readdirSync(join(folder, 'ck')).filter((name) => name.startsWith('head-'))).toEqual(heads)
+      // What it began itself goes with the next start.
+      const last = await program(argsOf(plan, folder), { env: env(folder) })
+      expect(last.code, last.stderr).toBe(0)
+      expect(temporariesIn(folder)).toEqual([])
+      rmSync(folder, { recursive: true })
     }
   })
 })
+
+/** The number of the last checkpoint. */
+function lastNumber(folder: string): number {
+  return Number(
+    readdirSync(join(folder, 'ck'))
+      .filter((name) => name.startsWith('head-'))
+      .sort()
+      .at(-1)
+      ?.slice(-12),
+  )
+}
 
 describe('two processes', () => {
   it('started at the same moment: one works, the other waits, names the owner, and works when that one stops', async () => {
@@ -127,6 +185,33 @@ describe('two processes', () => {
     const second = (await outcomes[standby]) as Ended
     expect(second.code, second.stderr).toBe(0)
     expect(second.stderr).toContain(`standby: process ${both[owner]?.pid} on `)
+  })
+})
+
+describe('two processes that start at the same moment', () => {
+  it('200 times: exactly one works, the other waits and names the owner', async () => {
+    const racers = [0, 1].map(() => start([join(ROOT, 'test/checkpoints/racer.ts')]))
+    const says = racers.map((racer) => createInterface({ input: racer.stdout })[Symbol.asyncIterator]())
+    const hear = async (i: number): Promise<string> => (await says[i]?.next())?.value as string
+    const tell = (text: string): void => {
+      for (const racer of racers) racer.stdin.write(`${text}\n`)
+    }
+    const both = temporaryFolder()
+    for (let race = 0; race < 200; race++) {
+      const folder = join(both, String(race))
+      mkdirSync(folder)
+      writeFileSync(join(folder, 'in'), 'a\nb\na\n')
+      tell(folder)
+      const heard = [hear(0), hear(1)] as const
+      const standby = await Promise.race(heard.map(async (line, i) => ({ i, line: await line })))
+      expect(standby.line).toContain(`standby: process ${racers[1 - standby.i]?.pid} on `)
+      tell('stop')
+      expect(await heard[1 - standby.i]).toMatch(/^ended owner [03]$/)
+      expect(await hear(standby.i)).toBe('ended standby 0')
+      rmSync(folder, { recursive: true })
+    }
+    for (const racer of racers) racer.stdin.end()
+    expect((await Promise.all(racers.map(ended))).map(({ code }) => code)).toEqual([0, 0])
   })
 })
 
@@ -252,6 +337,67 @@ describe('a start that does not fit is refused, and touches nothing', () => {
     expect([verified.code, verified.stderr]).toEqual([1, expect.stringContaining('its checksum is wrong')])
   })
 
+  it('where any kind of blob that is needed has a flipped bit, was cut, or is missing; and where the newest are missing', async () => {
+    const folder = temporaryFolder()
+    const all = readFileSync(clicksIn(folder, 100_000), 'utf8').split(/(?<=\n)/)
+    const input = join(folder, 'in.ndjson')
+    writeFileSync(input, '')
+    // Killed where something is pending, after enough checkpoints for a merge.
+    const child = start(args(folder, '--follow'), { env: env(folder, { MILLRACE_FAULT: 'after commit@24:SIGKILL' }) })
+    const killed = ended(child)
+    let given = 0
+    for (; child.signalCode === null && child.exitCode === null; given += 250) {
+      appendFileSync(input, all.slice(given, given + 250).join(''))
+      await sleep(20)
+    }
+    expect((await killed).signal, (await killed).stderr).toBe('SIGKILL')
+    appendFileSync(input, all.slice(given).join(''))
+    const ck = join(folder, 'ck')
+    const good = join(folder, 'good')
+    cpSync(ck, good, { recursive: true })
+    const names = readdirSync(ck).sort()
+    const lastHead = names.filter((name) => name.startsWith('head-')).at(-1) as string
+    const named = (kind: RegExp): string =>
+      names.find((name) => kind.test(name) && readFileSync(join(ck, lastHead), 'utf8').includes(name)) as string
+    const blobs = [lastHead, named(/-state$/), named(/-pending$/), named(/-merged-\d+$/)]
+    expect(blobs).not.toContain(undefined)
+    const harm = {
+      flipped: (path: string) => {
+        const bytes = readFileSync(path)
+        bytes[bytes.length >> 1]! ^= 1
+        writeFileSync(path, bytes)
+      },
+      cut: (path: string) => truncateSync(path, readFileSync(path).length >> 1),
+      missing: (path: string) => rmSync(path),
+    }
+    for (const name of blobs) {
+      for (const [how, damage] of Object.entries(harm)) {
+        if (name === lastHead && how === 'missing') continue
+        rmSync(ck, { recursive: true })
+        cpSync(good, ck, { recursive: true })
+        damage(join(ck, name))
+        const before = tablesOf(join(folder, 'out.sqlite'))
+        const out = await program(args(folder), { env: env(folder) })
+        expect([out.code, out.stderr], `${name} ${how}`).toEqual([1, expect.stringContaining(`${name} can't be used`)])
+        expect(out.stderr).toContain('start again with --fresh')
+        expect(out.stderr).not.toMatch(/^ {4}at /m)
+        expect(tablesOf(join(folder, 'out.sqlite')), `${name} ${how}`).toEqual(before)
+      }
+    }
+    // A copy that was made before the newest were written, or only half.
+    rmSync(ck, { recursive: true })
+    cpSync(good, ck, { recursive: true })
+    const heads = names.filter((name) => name.startsWith('head-'))
+    for (const name of heads.slice(-2)) rmSync(join(ck, name))
+    const older = await program(args(folder), { env: env(folder) })
+    expect([older.code, older.stderr]).toEqual([1, expect.stringContaining('it was deleted or is an old copy')])
+    rmSync(ck, { recursive: true })
+    cpSync(good, ck, { recursive: true })
+    const again = await program(args(folder), { env: env(folder) })
+    expect(again.code, again.stderr).toBe(0)
+    expect(tablesOf(join(folder, 'out.sqlite'))).toEqual(await uninterrupted(100_000))
+  })
+
   it('where the sink belongs to another pipeline, or the folder does', async () => {
     const folder = await ready()
     const other = [
@@ -329,8 +475,43 @@ describe('a start that does not fit is refused, and touches nothing', () => {
       join(folder, 'ck'),
     ])
     expect(out.code).toBe(1)
-    expect(out.stderr).toContain("stdin can't be read again from a position; file")
-    expect(out.stderr).toContain('takes no part in checkpoints (sqlite: and stdout do)')
+    expect(out.stderr).toContain("stdin can't be read again from a position")
+  })
+
+  it('where the disk fills at any write, of checkpoints or sinks: says so, and goes on when there is room', async ({
+    skip,
+  }) => {
+    const expected = await whole(FILES)
+    let full = 0
+    for (let kilobytes = 100; kilobytes < 8000; kilobytes = Math.ceil(kilobytes * 1.35)) {
+      const folder = temporaryFolder()
+      FILES.make(folder, MANY.get(FILES) as number, 1)
+      const disk = join(folder, 'disk')
+      mkdirSync(disk)
+      if ((await shell(`mount -t tmpfs -o size=${kilobytes}k tmpfs ${disk}`)).code !== 0)
+        return skip('a tmpfs can’t be mounted here')
+      try {
+        rmdirSync(join(folder, 'out'))
+        for (const name of ['ck', 'out']) {
+          mkdirSync(join(disk, name))
+          symlinkSync(join(disk, name), join(folder, name))
+        }
+        const first = await program(argsOf(FILES, folder), { env: env(folder, OFTEN) })
+        if (first.code !== 0) {
+          full++
+          expect([first.code, first.stderr]).toEqual([1, expect.stringMatching(/ENOSPC|disk is full|disk I\/O error/)])
+          expect(first.stderr).not.toMatch(/^ {4}at /m)
+          await shell(`mount -o remount,size=64m ${disk}`)
+          const again = await program(argsOf(FILES, folder), { env: env(folder) })
+          expect(again.code, again.stderr).toBe(0)
+        }
+        expect(FILES.held(folder), `${kilobytes} kB`).toEqual(expected)
+        expect(temporariesIn(folder)).toEqual([])
+      } finally {
+        await shell(`umount ${disk}`)
+      }
+    }
+    expect(full).toBeGreaterThan(8)
   })
 
   it('where the disk of the checkpoints is full: says so, commits nothing, and goes on when there is room', async ({

@@ -149,7 +149,7 @@ class CheckpointedRun {
     this.#stop = stop
     let progressing: NodeJS.Timeout | undefined
     try {
-      const restored = await this.#task.restore(this.#execution)
+      const restored = await this.#task.load(this.#execution)
       if (restored > 0) say(`restored ${restored} rows of state`)
       this.#readers = await Promise.all(
         this.#plan.sources.map(({ name, source }) =>
