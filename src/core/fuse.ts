@@ -1,6 +1,7 @@
 import type { Key } from './key.ts'
 import type { AnyOperator, Emit, OperatorContext, Processor } from './operator.ts'
 import type { Batch, Cursor, LineBatch, RecordInfo } from './record.ts'
+import type { StateStore } from './state-store.ts'
 import { type BoundStep, fuseSteps } from './steps.ts'
 
 /** An operator in a fused stage, and where its values go. */
@@ -11,6 +12,10 @@ export interface FusedOperator {
   readonly targets: readonly FusedTarget[]
   /** Where its side outputs go, by name. */
   readonly sides?: ReadonlyMap<string, readonly FusedTarget[]>
+  /** Where an operator of kind 'ordered' keeps its values. */
+  readonly keyedState?: StateStore | undefined
+  /** Values come to an operator of kind 'ordered' as their JSON text would give them, as from a mapper; tests run so. */
+  readonly overWire?: boolean | undefined
 }
 
 /** The end of a stage: a sink, a boundary, a cut. */
@@ -119,6 +124,10 @@ function open(target: FusedTarget, host: StageHost, flushes: (() => void)[]): Pr
   const emit = fanOut(target.targets.map((next) => open(next, host, flushes).process))
   const processor = target.operator.open(emit, context)
   if (processor.flush !== undefined) flushes.push(processor.flush)
+  if (target.overWire === true) {
+    const { process } = processor
+    return { process: (keyed) => process(JSON.parse(JSON.stringify(keyed))) }
+  }
   return processor
 }
 
@@ -196,6 +205,7 @@ function contextOf(node: FusedOperator, host: StageHost, flushes: (() => void)[]
     at: (index) => {
       cursor.index = index
     },
+    ...(node.keyedState === undefined ? {} : { keyedState: node.keyedState }),
     reject: (error, value, record) => host.reject(id, error, value, record),
   }
 }

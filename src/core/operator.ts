@@ -4,6 +4,7 @@ import { MillraceError } from './errors.ts'
 import type { Key } from './key.ts'
 import { OperatorStream } from './operator-stream.ts'
 import type { LineBatch, RecordInfo } from './record.ts'
+import type { StateStore } from './state-store.ts'
 import { fuseSteps, type Step } from './steps.ts'
 
 export type Emit<Out> = (value: Out) => void
@@ -20,6 +21,8 @@ export interface OperatorContext {
   side(output: string, value: unknown): void
   /** For `processBatch` and `processLines`: the value at this index of the batch is next, so that `record` is right. */
   at(index: number): void
+  /** Only for operators of kind 'ordered', from engines that keep their state. */
+  readonly keyedState?: StateStore
   /** The operator cannot take this record: by its `onError` the run fails here, or the record is skipped and counted. */
   reject(error: unknown, value?: unknown, record?: RecordInfo): void
 }
@@ -108,6 +111,10 @@ export interface OperatorDefinition<In, Out> {
   readonly keyOf?: (value: In, record: RecordInfo) => Key
   /** kind 'aggregate' */
   readonly aggregate?: AnyAggregate
+  /** kind 'ordered': the record's own time, by which a batch sorts. */
+  readonly timeOf?: (value: unknown, record: RecordInfo) => number | undefined
+  /** kind 'ordered': what its state means; another number, another meaning. */
+  readonly version?: number
   /** kind 'boundary' */
   /** `failed` tells an error that no call of `process` can throw, for it came between two of them. */
   readonly openAsync?: (

@@ -1,13 +1,15 @@
 import type { Writable } from 'node:stream'
 import { MillraceError } from '../core/errors.ts'
-import type { FusedTarget } from '../core/fuse.ts'
+import { type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
 import { keyText } from '../core/key.ts'
 import type { KeyState } from '../core/keyed-state.ts'
 import type { LineBatch } from '../core/record.ts'
 import { Cursor } from '../core/record.ts'
+import { MemoryStateStore } from '../core/state-store.ts'
 import type { FormatName } from '../formats/format.ts'
 import { lineOf } from '../formats/format.ts'
 import {
+  cutOf,
   cutsOf,
   leadsTo,
   type Plan,
@@ -22,6 +24,7 @@ import { RunHost } from '../runtime/host.ts'
 import { type RowOutlet, RowStage, rowsToPort } from '../runtime/table.ts'
 import { Combining } from './combining.ts'
 import { SortedMerge } from './grouped.ts'
+import { OrderedLines, SortedRecords } from './ordered.ts'
 import { RoleOutput } from './role-output.ts'
 import { wireLine } from './wire.ts'
 
@@ -58,7 +61,7 @@ export async function mapRole(role: Role, input: RoleInput, stdout: Writable): P
   const { plan, flow } = role
   const output = new RoleOutput(stdout)
   const cut = cutsOf(plan, flow)[role.step - 1]
-  const combining = cut === undefined ? undefined : new Combining(cut, output.line)
+  const combining = cut === undefined ? undefined : crossing(cut, output.line)
   const execution: Execution = new Execution(plan, {
     goal: cut ?? flow,
     ...(combining === undefined
@@ -83,7 +86,9 @@ export async function mapRole(role: Role, input: RoleInput, stdout: Writable): P
 /** The combiner: sorted `key TAB accumulator` lines → the same, one a key. It may run any number of times. */
 export async function combineRole(role: Role, input: RoleInput, stdout: Writable): Promise<RoleReport> {
   const output = new RoleOutput(stdout)
-  const aggregate = cutAt(role).operator.definition.aggregate!
+  const cut = cutAt(role)
+  if (cutOf(cut) === 'ordered') return copyRole(input, output)
+  const aggregate = cut.operator.definition.aggregate!
   const merge = new SortedMerge(aggregate, (key, accumulator) => output.line(wireLine(key, aggregate, accumulator)))
   for await (const block of input) {
     merge.take(block)
@@ -104,23 +109,10 @@ export async function reduceRole(role: Role, input: RoleInput, stdout: Writable)
   const cut = cutAt(role)
   const next = cutsOf(plan, flow)[role.step]
   const host = new RunHost(plan)
-  const combining = next === undefined ? undefined : new Combining(next, output.line)
+  const combining = next === undefined ? undefined : crossing(next, output.line)
+  if (cutOf(cut) === 'ordered') return reduceOrdered(role, input, output, combining)
   const outlet = combining?.intakeOfRows(() => host, new Cursor()) ?? rowsAsText(role, output)
-  const goal = next ?? flow
-  const fuse = (targets: readonly Target[]): FusedTarget[] =>
-    targets
-      .filter((target) => leadsTo(target, goal))
-      .map((target) => {
-        if (target === goal) return outlet
-        const { id, operator, targets: further, sides } = target as PlannedOperator
-        return {
-          id,
-          operator,
-          targets: fuse(further),
-          sides: new Map([...sides].map(([name, of]) => [name, fuse(of)])),
-        }
-      })
-  const rows = new RowStage(cut, fuse(cut.targets), [outlet], host)
+  const rows = new RowStage(cut, fuseTowards(cut.targets, next ?? flow, outlet), [outlet], host)
   const merge = new SortedMerge(cut.operator.definition.aggregate!, (key, accumulator) => {
     const row: KeyState = { key, accumulator, changed: false, memory: undefined }
     rows.send(row)
@@ -134,6 +126,87 @@ export async function reduceRole(role: Role, input: RoleInput, stdout: Writable)
   combining?.flush()
   await output.end()
   return { ...reportOf(host), read: merge.lines }
+}
+
+/** The reducer of an ordered cut: records of a key, sorted, through its operator and those after it. */
+async function reduceOrdered(
+  role: Role,
+  input: RoleInput,
+  output: RoleOutput,
+  combining: Combining | OrderedLines | undefined,
+): Promise<RoleReport> {
+  const { plan, flow } = role
+  const cut = cutAt(role)
+  const host = new RunHost(plan)
+  const line = roleLine(role)
+  const cursor = new Cursor()
+  let key = ''
+  cursor.origin = { source: cut.id, partition: `key of ${cut.name}`, positionOf: () => key }
+  const outlet = combining?.intake(() => host, cursor) ?? { take: (value) => output.line(line(value)) }
+  const keyedState = new MemoryStateStore()
+  const goal = cutsOf(plan, flow)[role.step] ?? flow
+  const { id, operator, sides } = cut
+  const head: FusedTarget = {
+    id,
+    operator,
+    keyedState,
+    targets: fuseTowards(cut.targets, goal, outlet),
+    sides: new Map([...sides].map(([name, of]) => [name, fuseTowards(of, goal, outlet)])),
+  }
+  const stage = openFused([head], host.stage(cursor), (error) => {
+    throw error
+  })
+  const records = new SortedRecords(stage, keyedState, (text) => {
+    key = text
+  })
+  for await (const block of input) {
+    records.take(block)
+    await output.drain()
+  }
+  records.end()
+  combining?.flush()
+  await output.end()
+  return { ...reportOf(host), read: records.lines }
+}
+
+/** There is nothing to combine where records must be seen themselves. */
+async function copyRole(input: RoleInput, output: RoleOutput): Promise<RoleReport> {
+  let read = 0
+  for await (const block of input) {
+    block.eachLine(
+      (line) => {
+        read++
+        output.line(`${line}\n`)
+      },
+      (error) => {
+        throw error
+      },
+    )
+    await output.drain()
+  }
+  await output.end()
+  return { read, skipped: 0, skippedByCode: [], firstSkipped: [] }
+}
+
+/** What writes the lines that cross a cut. */
+function crossing(cut: PlannedOperator, write: (line: string) => void): Combining | OrderedLines {
+  return cutOf(cut) === 'ordered' ? new OrderedLines(cut, write) : new Combining(cut, write)
+}
+
+/** The operators that lead to a goal, whose place the outlet takes. */
+function fuseTowards(targets: readonly Target[], goal: Target, outlet: Outlet): FusedTarget[] {
+  return targets
+    .filter((target) => leadsTo(target, goal))
+    .map((target) => {
+      if (target === goal) return outlet
+      const { id, operator, targets: further, sides } = target as PlannedOperator
+      return {
+        id,
+        operator,
+        targets: fuseTowards(further, goal, outlet),
+        sides: new Map([...sides].map(([name, of]) => [name, fuseTowards(of, goal, outlet)])),
+      }
+    })
 }
 
 function rowsAsText(role: Role, output: RoleOutput): RowOutlet {

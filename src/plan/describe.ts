@@ -87,10 +87,15 @@ function drawTarget(target: Target, indent: string, lines: string[]): void {
   const cut = cutOf(target)
   if (cut !== undefined) {
     const { aggregate } = target.operator.definition
-    const contributions =
-      target.over === 'table' && aggregate?.remove === undefined ? ' and what each upstream row contributed' : ''
-    lines.push(`${indent}── cut: ${cut}, by key ──`)
-    lines.push(`${indent}${titleOf(target)} → table; state '${target.name}': one accumulator a key${contributions}`)
+    if (cut === 'ordered') {
+      lines.push(`${indent}── cut: ordered, by key ──`)
+      lines.push(`${indent}${titleOf(target)} → stream; state '${target.name}': its values a key`)
+    } else {
+      const contributions =
+        target.over === 'table' && aggregate?.remove === undefined ? ' and what each upstream row contributed' : ''
+      lines.push(`${indent}── cut: ${cut}, by key ──`)
+      lines.push(`${indent}${titleOf(target)} → table; state '${target.name}': one accumulator a key${contributions}`)
+    }
   } else if (target.kind === 'boundary')
     lines.push(`${indent}── boundary ──`, `${indent}${titleOf(target)} → ${target.gives}`)
   else
@@ -134,7 +139,7 @@ function describeEngines(plan: Plan, flow: PlannedFlow): string[] {
     )
     const rest = after.length === 0 ? '' : ` + ${numbers(after)}`
     lines.push(
-      `  hadoop  ${flow.name}: job ${i + 1} of ${cuts.length}: ${mapper}, combiner and reducer ${numberOf(cut)}${rest}`,
+      `  hadoop  ${flow.name}: job ${i + 1} of ${cuts.length}: ${mapper}, ${cutOf(cut) === 'ordered' ? 'sorted by time, reducer' : 'combiner and reducer'} ${numberOf(cut)}${rest}`,
     )
   })
   return lines

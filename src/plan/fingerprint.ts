@@ -12,8 +12,9 @@ export function fingerprintOf(plan: Plan): Fingerprint {
       const at = cuts.indexOf(operator)
       return at > 0 ? [cuts[at - 1]?.name] : []
     })
+    const { aggregate, version } = operator.operator.definition
     states[operator.name] =
-      `${operator.kind} ${operator.operator.definition.aggregate?.name ?? ''} over ${upstream[0] ?? 'events'}`
+      `${operator.kind} ${aggregate?.name ?? `version ${version}`} over ${upstream[0] ?? 'events'}`
   }
   return states
 }

@@ -209,7 +209,10 @@ class Planner {
     if (operator instanceof OperatorStream && operator.usedAsStream) {
       this.#mistakes.push(`${where}: was piped as a plain Node stream; pass it to the pipeline alone`)
     }
-    if (kind === 'aggregate' && !(node.input.type === 'operator' && node.input.operator.kind === 'key')) {
+    if (
+      (kind === 'aggregate' || kind === 'ordered') &&
+      !(node.input.type === 'operator' && node.input.operator.kind === 'key')
+    ) {
       const keyed = node.input.type !== 'source' && this.#comesFromKey(node.input)
       if (!keyed) this.#mistakes.push(`${where}: needs keys — put keyBy((value) => …) before it`)
     }
@@ -218,8 +221,10 @@ class Planner {
         `${where}: waits, and rows of a table can't wait yet — put it before keyBy, or into the code that reads the sink`,
       )
     }
-    if (kind === 'ordered' || kind === 'join') {
-      this.#mistakes.push(`${where}: operators that see records in order are not in this version`)
+    if (kind === 'ordered' && over === 'table') {
+      this.#mistakes.push(
+        `${where}: sees records one after the other, and rows of a table replace each other — put it before the aggregate`,
+      )
     }
   }
 

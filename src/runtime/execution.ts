@@ -2,6 +2,7 @@ import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../co
 import { KeyedState, type SavedRow } from '../core/keyed-state.ts'
 import type { DeadLetterSink } from '../core/operator.ts'
 import { type Batch, Cursor, type Origin, type RecordInfo } from '../core/record.ts'
+import { MemoryStateStore, type StateStore } from '../core/state-store.ts'
 import {
   deadLetterSinks,
   leadsTo,
@@ -52,6 +53,7 @@ export class Execution {
   /** By table: where its outlets lead, slot by slot. */
   readonly #outletsOf = new Map<PlannedOperator, readonly Target[]>()
   readonly #boundaries = new Map<PlannedOperator, Boundary>()
+  readonly #stores = new Map<PlannedOperator, StateStore>()
 
   constructor(plan: Plan, options: ExecutionOptions = {}) {
     this.#plan = plan
@@ -130,12 +132,18 @@ export class Execution {
   /** Takes out what the last tick changed, table by table, for a checkpoint. */
   takeTicked(take: (table: string, row: SavedRow) => void): void {
     for (const table of this.tables) table.takeTicked((row) => take(table.planned.name, row))
+    for (const [{ name }, store] of this.#stores)
+      store.takeChanged((key, accumulator) => take(name, { key, accumulator, sent: [] }))
   }
 
   /** Puts rows of a checkpoint back; each key comes once, in any number of calls. Then `restored`. */
   restore(rows: Iterable<readonly [table: string, row: SavedRow]>): void {
     const byName = new Map(this.tables.map((table) => [table.planned.name, table]))
-    for (const [name, row] of rows) byName.get(name)?.restore(row)
+    const storeByName = new Map([...this.#stores].map(([{ name }, store]) => [name, store]))
+    for (const [name, row] of rows) {
+      byName.get(name)?.restore(row)
+      if (row.accumulator !== null) storeByName.get(name)?.restore(row.key, row.accumulator)
+    }
   }
 
   /** All rows are back. */
@@ -150,6 +158,17 @@ export class Execution {
 
   destroy(error?: Error): void {
     for (const boundary of this.#boundaries.values()) boundary.destroy(error)
+  }
+
+  /** An operator that two sources lead to is opened twice and has one state. */
+  #stateOf(operator: PlannedOperator): StateStore | undefined {
+    if (operator.kind !== 'ordered') return undefined
+    let store = this.#stores.get(operator)
+    if (store === undefined) {
+      store = new MemoryStateStore({ overWire: this.#options.overWire === true })
+      this.#stores.set(operator, store)
+    }
+    return store
   }
 
   #wantsLineage(flow: PlannedFlow): boolean {
@@ -184,6 +203,8 @@ export class Execution {
         return {
           id: operator.id,
           operator: operator.operator,
+          keyedState: this.#stateOf(operator),
+          overWire: operator.kind === 'ordered' && this.#options.overWire,
           targets: this.#targets(operator.targets, outlet),
           sides: new Map([...operator.sides].map(([name, of]) => [name, this.#targets(of, outlet)])),
         }

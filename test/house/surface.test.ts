@@ -44,6 +44,7 @@ it('exports these values, and no others', () => {
       'reducer',
       'run',
       'sqlite',
+      'stateful',
       'stdin',
       'stdout',
       'sum',

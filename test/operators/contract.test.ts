@@ -14,6 +14,7 @@ import {
   operator,
   parseJson,
   reduce,
+  stateful,
   tap,
   through,
   validate,
@@ -113,6 +114,23 @@ const contracts: Record<string, OperatorContractOptions<never, unknown>> = Objec
       ],
     },
     {
+      name: 'stateful',
+      make: () =>
+        stateful<string, number, number>({
+          open: (emit, context) => {
+            const sum = context.state<number>('sum')
+            return {
+              process: ({ value }) => {
+                sum.set((sum.get() ?? 0) + value)
+                emit(sum.get() as number)
+              },
+            }
+          },
+        }),
+      input: keyed,
+      expected: [1, 2, 4],
+    },
+    {
       name: 'map-async',
       make: () => mapAsync(async (n: number) => n + 1, { concurrency: 2 }),
       input: numbers,
@@ -133,13 +151,10 @@ const contracts: Record<string, OperatorContractOptions<never, unknown>> = Objec
 for (const [name, options] of Object.entries(contracts)) {
   describe(`operator ${name}`, () => {
     for (const { title, run } of operatorContract(options)) {
-      // The cases of an aggregate need keys before it in a pipeline.
-      if (
-        (name === 'aggregate' || name === 'reduce') &&
-        !/plain|destroyed|label|one value\b/.test(title.replace('and in a pipeline', 'pipeline'))
-      )
-        continue
-      if ((name === 'aggregate' || name === 'reduce') && /pipeline|takes one/.test(title)) continue
+      // The cases of an operator by key need keys before it in a pipeline.
+      const byKey = ['aggregate', 'reduce', 'stateful'].includes(name)
+      if (byKey && !/plain|destroyed|label|one value\b/.test(title.replace('and in a pipeline', 'pipeline'))) continue
+      if (byKey && /pipeline|takes one/.test(title)) continue
       it(title, run)
     }
   })
