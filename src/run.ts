@@ -34,6 +34,8 @@ export interface RunOptions extends InlineOptions, Ends {
   readonly takeOver?: boolean
   /** Only with `checkpoint`: states that may go. */
   readonly dropStates?: readonly string[]
+  /** Only with `checkpoint`: called after each one, in milliseconds; for metrics. */
+  readonly onCheckpoint?: (checkpoint: { readonly ms: number; readonly intervalMs: number | undefined }) => void
   /** Only with `checkpoint`: gets what a user should know (who is waited for, what was restored), a line at a time. */
   readonly say?: (line: string) => void
 }

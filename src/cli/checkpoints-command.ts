@@ -7,15 +7,14 @@ import { MillraceError } from '../core/errors.ts'
 import { keyText } from '../core/key.ts'
 import { openCheckpointStore } from '../ends.ts'
 import { duration, number } from '../observe/progress.ts'
+import type { Pipeline } from '../plan/pipeline.ts'
 import { parseOptions } from './arguments.ts'
 
 /** `checkpoints`: what lies in a folder of checkpoints. Only reads. */
-export async function checkpointsCommand(argv: readonly string[]): Promise<void> {
+export async function checkpointsCommand(pipeline: Pipeline, argv: readonly string[]): Promise<void> {
   const [what = 'list', ...rest] = argv[0]?.startsWith('-') === true ? ['list', ...argv] : argv
   const values = parseOptions(rest, { checkpoint: { type: 'string' }, key: { type: 'string' } }, 'checkpoints')
-  if (values.checkpoint === undefined)
-    throw new MillraceError('MLR_ERR_USAGE', 'checkpoints needs --checkpoint FOLDER; see checkpoints --help')
-  const log = new CheckpointLog(await openCheckpointStore(values.checkpoint))
+  const log = new CheckpointLog(await openCheckpointStore(values.checkpoint ?? `.millrace/${pipeline.name}`))
   if (what === 'list') await list(log)
   else if (what === 'show') await show(log, values.key)
   else if (what === 'verify') await verify(log)

@@ -54,7 +54,10 @@ ${FORMAT}
   --follow              do not end at the end of files: wait for more lines,
                         and for more files in a folder
   --checkpoint FOLDER   keep checkpoints: a run that is cut off goes on where
-                        it was; into sqlite and files exactly once
+                        it was; into sqlite and files exactly once. With
+                        --follow the default is .millrace/PIPELINE, where
+                        all that is read and written can take part
+  --no-checkpoint       keep none
   --until-idle DURATION end when nothing has come for so long
   --fresh               read everything again, as a new generation
   --take-over           do not wait for an owner that may live
@@ -86,7 +89,7 @@ ${FORMAT}
 Exit code 1 if they differ: the first difference is shown.`,
       checkpoints: `checkpoints [list|show|verify]: what a run has left
 
-  --checkpoint FOLDER   the folder
+  --checkpoint FOLDER   the folder (default .millrace/PIPELINE)
   --key KEY             for show: the state of one key
 
 Only reads.`,

@@ -36,7 +36,7 @@ async function dispatch(pipeline: Pipeline, argv: readonly string[], invocation:
     case 'run':
       return (await import('./run-command.ts')).runCommand(pipeline, options)
     case 'checkpoints':
-      return (await import('./checkpoints-command.ts')).checkpointsCommand(options)
+      return (await import('./checkpoints-command.ts')).checkpointsCommand(pipeline, options)
     case 'describe':
       return (await import('./describe-command.ts')).describeCommand(pipeline, options)
     case 'map':

@@ -29,6 +29,7 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       'dead-letter': { type: 'string' },
       quiet: { type: 'boolean' },
       checkpoint: { type: 'string' },
+      'no-checkpoint': { type: 'boolean' },
       follow: { type: 'boolean' },
       'until-idle': { type: 'string' },
       fresh: { type: 'boolean' },
@@ -51,10 +52,12 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
   const progress = new ProgressLine()
   const stop = stopOnSignals(() => progress.clear())
   say(`${plan.name}: ${describeInLine(plan)}`)
-  const { checkpoint } = values
+  const endless = values.follow === true || plan.sources.some(({ source }) => !source.source.bounded)
+  const checkpoint =
+    values.checkpoint ?? (endless && values['no-checkpoint'] !== true ? await defaultCheckpoint(plan) : undefined)
   for (const option of ['until-idle', 'fresh', 'take-over', 'drop-state'] as const) {
     if (values[option] !== undefined && checkpoint === undefined)
-      throw new MillraceError('MLR_ERR_USAGE', `--${option} is for runs with --checkpoint FOLDER`)
+      throw new MillraceError('MLR_ERR_USAGE', `--${option} is for runs with checkpoints: give --checkpoint FOLDER`)
   }
   const scrolls = live || values.follow === true || checkpoint !== undefined
   // Rows that scroll by and a line that is drawn over itself do not share a terminal.
@@ -153,4 +156,14 @@ function endsOf(
     sinks.set(flow.name, sink.sink.withFormat({ ...own, ...format }))
   }
   return { sources, sinks }
+}
+
+/**
+ * Where a run without end keeps its checkpoints if nothing else is said: in the working folder, if everything in it can take part. What only shows
+ * rows on a terminal shows them from the beginning each time.
+ */
+async function defaultCheckpoint(plan: Plan): Promise<string | undefined> {
+  const { whyUnfit } = await import('../runtime/exchanges/checkpointed.ts')
+  const keeps = plan.flows.every(({ sink }) => sink.sink.kind !== 'stdout')
+  return keeps && whyUnfit(plan).length === 0 ? `.millrace/${plan.name}` : undefined
 }

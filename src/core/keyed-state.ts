@@ -55,6 +55,11 @@ export class KeyedState {
     return this.#states.size
   }
 
+  /** How many keys changed since they were taken last. */
+  get changes(): number {
+    return this.#changed.length
+  }
+
   add(key: Key, value: unknown): KeyState {
     const state = this.#stateOf(key)
     const { aggregate } = this

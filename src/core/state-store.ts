@@ -7,6 +7,8 @@ import { type Key, KeyMap, sortByKey } from './key.ts'
 export interface StateStore {
   /** How many keys have a value. */
   readonly size: number
+  /** How many keys changed since they were taken last. */
+  readonly changes: number
   get(key: Key, name: string): unknown
   set(key: Key, name: string, value: unknown): void
   delete(key: Key, name: string): void
@@ -39,6 +41,10 @@ export class MemoryStateStore implements StateStore {
 
   get size(): number {
     return this.#size
+  }
+
+  get changes(): number {
+    return this.#changed.length
   }
 
   get(key: Key, name: string): unknown {

@@ -91,6 +91,15 @@ export class Execution {
     return this.ports.get(flow) ?? this.deadLetterPorts.get(flow.sink)
   }
 
+  /** How many rows, keys and events the next checkpoint has to write. */
+  get changes(): number {
+    let sum = 0
+    for (const table of this.tables) sum += table.changes
+    for (const store of this.#stores.values()) sum += store.changes
+    for (const port of this.ports.values()) sum += port.waiting
+    return sum
+  }
+
   get hasBoundaries(): boolean {
     return this.#boundaries.size > 0
   }

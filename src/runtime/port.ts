@@ -32,6 +32,11 @@ export class Port {
     this.#indexes.push(index)
   }
 
+  /** How many events wait. */
+  get waiting(): number {
+    return this.#events.length
+  }
+
   row(key: Key, index: number, value: unknown): void {
     this.#changes.push({ key, index, value })
   }

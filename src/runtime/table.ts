@@ -93,6 +93,11 @@ export class Table {
     return this.#state.size
   }
 
+  /** How many rows changed since the last tick. */
+  get changes(): number {
+    return this.#state.changes
+  }
+
   /** Sends each row that changed since the last tick, once, in the order of the keys. */
   tick(): void {
     this.#ticked = this.#state.takeChanged()

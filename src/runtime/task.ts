@@ -54,6 +54,9 @@ export class Task {
   /** By flow: how many rows and events were published to it. */
   readonly published = new Map<string, number>()
 
+  /** For how long the last checkpoint held the stream: while the thread did nothing else. */
+  heldMs = 0
+
   /** How many checkpoints were committed by this owner. */
   written = 0
 
@@ -162,6 +165,7 @@ export class Task {
     options: { readonly force?: boolean; readonly release?: boolean } = {},
   ): Promise<boolean> {
     if (this.#mergeFailure !== undefined) throw this.#mergeFailure.error
+    const began = performance.now()
     // 1 and 2, without a pause: what comes in from here on belongs to the next one.
     const positions = cut()
     const lines = new Pieces()
@@ -175,6 +179,7 @@ export class Task {
       const manifest = sink.manifest?.()
       if (manifest !== undefined) manifests[flow.name] = manifest
     }
+    this.heldMs = performance.now() - began
     const owed = prepared.size > 0
     const moved = JSON.stringify(positions) !== JSON.stringify(this.#head.positions)
     if (state.length === 0 && !owed && !moved && options.force !== true && options.release !== true) return false
@@ -189,10 +194,14 @@ export class Task {
         : before.state.flatMap((part) =>
             part === merged.instead[0] ? merged.merged : merged.instead.includes(part) ? [] : [part],
           )
-    const added = await this.#createParts('state', state)
-    const pending: PendingPart[] = []
-    for (const [flow, pieces] of prepared)
-      for (const part of await this.#createParts('pending', pieces)) pending.push({ ...part, flow })
+    const [added, ...owing] = await Promise.all([
+      this.#createParts('state', state),
+      ...[...prepared].map(async ([flow, pieces]): Promise<readonly PendingPart[]> => {
+        const parts = await this.#createParts('pending', pieces)
+        return parts.map((part) => ({ ...part, flow }))
+      }),
+    ])
+    const pending = owing.flat()
     faultPoint('after parts')
     const read = execution.host.counters.get('read')
     const skipped = execution.host.skipped.total
@@ -256,15 +265,17 @@ export class Task {
   }
 
   async #createParts(kind: string, pieces: readonly string[]): Promise<readonly PartRef[]> {
-    const parts: PartRef[] = []
-    let group: string | undefined
-    for (const piece of pieces) {
-      const name = this.#partName(kind)
-      group ??= name
-      const part = await this.#options.log.createPart(name, seal('part', piece))
-      parts.push(pieces.length === 1 ? part : { ...part, group })
-    }
-    return parts
+    const group = pieces.length > 1 ? { group: this.#partName(`${kind}-0`) } : {}
+    // One is written while the next one is sealed.
+    return Promise.all(
+      pieces.map(async (piece, i) => {
+        const name = i === 0 && 'group' in group ? group.group : this.#partName(i === 0 ? kind : `${kind}-${i}`)
+        const began = performance.now()
+        const blob = seal('part', piece)
+        this.heldMs += performance.now() - began
+        return { ...(await this.#options.log.createPart(name as string, blob)), ...group }
+      }),
+    )
   }
 
   #partName(kind: string): string {

@@ -2,11 +2,11 @@ import { performance } from 'node:perf_hooks'
 import { setImmediate as afterEvents, setTimeout as sleep } from 'node:timers/promises'
 import type { CheckpointLog } from '../../checkpoints/log.ts'
 import { MillraceError } from '../../core/errors.ts'
-import { faultsWanted } from '../../core/fault-point.ts'
 import type { Batch } from '../../core/record.ts'
 import { deadLetterSinks, type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
 import type { Sink, TaskSink } from '../../sinks/sink.ts'
 import type { SourceReader } from '../../sources/source.ts'
+import { CheckpointPace } from '../checkpoint-pace.ts'
 import { Execution } from '../execution.ts'
 import { type RunReport, reportOf } from '../report.ts'
 import { type Positions, Task } from '../task.ts'
@@ -26,6 +26,8 @@ export interface CheckpointedOptions {
   readonly deadLetters?: Sink<unknown>
   readonly signal?: AbortSignal
   readonly say: (line: string) => void
+  /** Called after each checkpoint: how long it took from its cut to the end of its publishing, and how long after the one before it was begun. */
+  readonly onCheckpoint?: (checkpoint: { readonly ms: number; readonly intervalMs: number | undefined }) => void
   readonly onProgress?: (progress: Progress) => void
   readonly onInputEnd?: (progress: Progress) => void
 }
@@ -33,8 +35,8 @@ export interface CheckpointedOptions {
 const INTERVAL_MS = 250
 /** A live owner that has nothing to write is seen to live all the same. */
 const HEARTBEAT_MS = 3000
-/** Of the time, checkpoints take one part, and the stream at least so many: under load they come less often. */
-const STREAM_SHARE = 9
+/** How often it is looked whether a checkpoint is due. */
+const LOOK_MS = 50
 const PROGRESS_MS = 100
 const LONGEST_TURN_MS = 10
 /** So many events may wait for the next checkpoint; then the sources wait for it. */
@@ -88,7 +90,14 @@ const NOTHING: RunReport = {
 
 /** What can't keep the promise is refused before anything is opened. */
 function refuseUnfit(plan: Plan, flows: readonly PlannedFlow[]): void {
-  const why = [
+  const why = whyUnfit(plan, flows)
+  if (why.length > 0)
+    throw new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', `${plan.name} can't run with checkpoints: ${why.join('; ')}`)
+}
+
+/** Why a plan can't run with checkpoints; empty if it can. */
+export function whyUnfit(plan: Plan, flows: readonly PlannedFlow[] = plan.flows): readonly string[] {
+  return [
     ...plan.sources
       .filter(({ source }) => source.source.resumable !== true)
       .map(({ source }) => `${source.source.label} can't be read again from a position`),
@@ -99,8 +108,6 @@ function refuseUnfit(plan: Plan, flows: readonly PlannedFlow[]): void {
       .filter(({ kind, operator }) => kind === 'boundary' && operator.definition.drains !== true)
       .map(({ id }) => `step ${id} is a stream of your own, and nobody can tell what is still inside of it`),
   ]
-  if (why.length > 0)
-    throw new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', `${plan.name} can't run with checkpoints: ${why.join('; ')}`)
 }
 
 class CheckpointedRun {
@@ -113,7 +120,7 @@ class CheckpointedRun {
   #checkpointing: Promise<void> | undefined
   #lastWritten = performance.now()
   #lastRead = performance.now()
-  #nextDue = 0
+  readonly #pace: CheckpointPace
   #stopped = false
   #stop = (): void => {}
   #failure: { readonly error: unknown } | undefined
@@ -137,6 +144,7 @@ class CheckpointedRun {
       ...(deadLetters === undefined ? {} : { deadLetters }),
     })
     this.#positions = structuredClone(task.head.positions) as Positions
+    this.#pace = new CheckpointPace(options.intervalMs ?? INTERVAL_MS)
   }
 
   async run(): Promise<RunReport> {
@@ -184,10 +192,15 @@ class CheckpointedRun {
     this.#lastRead = performance.now()
     const clock = async (): Promise<void> => {
       while (!ended) {
-        await sleep(Math.max(1, Math.min(50, this.#nextDue - performance.now())))
+        const now = performance.now()
+        await sleep(
+          Math.max(1, Math.min(LOOK_MS, this.#pace.dueAt(this.#execution.changes, now - this.#lastRead) - now)),
+        )
         const { untilIdleMs } = this.#options
         if (untilIdleMs !== undefined && performance.now() - this.#lastRead > untilIdleMs) stop()
-        if (!ended && performance.now() >= this.#nextDue) await this.#checkpointOnce()
+        const idleMs = performance.now() - this.#lastRead
+        if (!ended && performance.now() >= this.#pace.dueAt(this.#execution.changes, idleMs))
+          await this.#checkpointOnce()
       }
     }
     const pumps = Promise.all(
@@ -254,8 +267,8 @@ class CheckpointedRun {
   }
 
   async #checkpoint(): Promise<void> {
-    const { intervalMs = INTERVAL_MS } = this.#options
     const begun = performance.now()
+    const { changes } = this.#execution
     const force = begun - this.#lastWritten > HEARTBEAT_MS
     if (this.#failure !== undefined) throw this.#failure.error
     const written = await this.#drained(() => this.#task.checkpoint(this.#execution, () => this.#cut(), { force }))
@@ -263,11 +276,12 @@ class CheckpointedRun {
     if (written) {
       this.#lastWritten = now
       this.#longestMs = Math.max(this.#longestMs, now - begun)
-      if (this.#lastBegun !== undefined) this.#intervals.push(begun - this.#lastBegun)
+      const intervalMs = this.#lastBegun === undefined ? undefined : begun - this.#lastBegun
+      if (intervalMs !== undefined) this.#intervals.push(intervalMs)
+      this.#options.onCheckpoint?.({ ms: now - begun, intervalMs })
       this.#lastBegun = begun
     }
-    const share = faultsWanted() ? 0 : STREAM_SHARE
-    this.#nextDue = Math.max(begun + intervalMs, now + share * (now - begun))
+    this.#pace.took(begun, now, changes, this.#task.heldMs)
   }
 
   /** Starts what must begin at a moment when nothing is inside a boundary. */

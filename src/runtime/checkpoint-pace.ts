@@ -1,0 +1,48 @@
+import { faultsWanted } from '../core/fault-point.ts'
+
+/** Of the time, checkpoints hold the stream for one part, and leave it at least so many: under load they come less often. */
+const STREAM_SHARE = 4
+/** A stream that has brought nothing for so long does not mind. */
+const IDLE_MS = 200
+/** What fewer changes cost is the cost of a checkpoint itself. */
+const FEW_CHANGES = 1000
+/** A larger checkpoint costs more for each change: sorting, and more garbage that lives. Measured between ten thousand and a million. */
+const GROWTH = 1.16
+
+/**
+ * When the next checkpoint is due: after the interval, but later where it would hold the stream for too large a share of the time. What it
+ * will take is reckoned from what changed, for after one with a million rows the next may have ten.
+ */
+export class CheckpointPace {
+  readonly #intervalMs: number
+  readonly #share = faultsWanted() ? 0 : STREAM_SHARE
+  #begun = -Infinity
+  #ended = -Infinity
+  #fixedMs = 0
+  #lastMs = 0
+  #lastChanges = FEW_CHANGES
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs
+  }
+
+  /** `idleMs`: for how long the stream has brought nothing. */
+  dueAt(changes: number, idleMs: number): number {
+    const earliest = this.#begun + this.#intervalMs
+    if (idleMs > IDLE_MS) return earliest
+    const holds = this.#fixedMs + this.#lastMs * (changes / this.#lastChanges) ** GROWTH
+    return Math.max(earliest, this.#ended + this.#share * holds)
+  }
+
+  /** A checkpoint was made: how many changes it had, and for how long it held the stream. */
+  took(begun: number, ended: number, changes: number, heldMs: number): void {
+    this.#begun = begun
+    this.#ended = ended
+    if (changes < FEW_CHANGES) {
+      this.#fixedMs = heldMs
+      return
+    }
+    this.#lastMs = Math.max(0, heldMs - this.#fixedMs)
+    this.#lastChanges = changes
+  }
+}
