@@ -216,19 +216,57 @@ async function checkpoints(path: string): Promise<void> {
     plain.push(without.seconds)
     kept.push(withThem.seconds)
   }
-  const keys = join(work, 'keys.ndjson')
-  writeFileSync(keys, '')
+  const keys = join(work, 'keys')
+  mkdirSync(keys)
+  const first = join(keys, '01.ndjson')
+  writeFileSync(first, '')
   for (let i = 0; i < 1000; i++) {
     appendFileSync(
-      keys,
+      first,
       Array.from({ length: 1000 }, (_, j) => `{"user_id":"visitor-${i * 1000 + j}","action":"view"}\n`).join(''),
     )
   }
   const million = `${run} --from ${keys} --checkpoint ${work}/million`
-  const first = await measure(million)
-  appendFileSync(keys, '{"user_id":"visitor-1","action":"view"}\n')
+  await measure(million)
+  appendFileSync(first, '{"user_id":"visitor-1","action":"view"}\n')
   const restart = await measure(million)
-  rmSync(work, { recursive: true })
+  // Every key again and again: the longest run, for it must be longer than the interval stretches.
+  for (let i = 2; i <= 24; i++) cpSync(first, join(keys, `${String(i).padStart(2, '0')}.ndjson`))
+  rmSync(join(work, 'million'), { recursive: true })
+  execFileSync('bash', ['-c', `rm ${work}/out.sqlite*`])
+  const allPlain: number[] = []
+  const allKept: number[] = []
+  for (let round = 0; round < 3; round++) {
+    process.stderr.write(`round ${round}: a million keys, all changing\n`)
+    allPlain.push((await measure(`${run} --from ${keys}; rm ${work}/out.sqlite*`)).seconds)
+    allKept.push((await measure(`${million}; rm -r ${work}/out.sqlite* ${work}/million`)).seconds)
+  }
+  const costs = [
+    [10_000, 1000, 5],
+    [100_000, 1000, 5],
+    [1_000_000, 1000, 5],
+    [1_000_000, 10_000, 20],
+  ].map(([held, changed, seconds]) => {
+    process.stderr.write(`checkpoints of ${changed} keys of ${held}\n`)
+    const out = execFileSync('node', ['bench/checkpoint-cost.ts', String(held), String(changed), String(seconds)])
+    return JSON.parse(out.toString()) as {
+      held: number
+      changed: number
+      checkpoints: number
+      medianMs: number
+      p99PauseMs: number
+      longestPauseMs: number
+    }
+  })
+  process.stderr.write('latency of a followed file\n')
+  const latency = JSON.parse(
+    execFileSync('node', ['bench/file-latency.ts', '1000', '20'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString(),
+  ) as {
+    lines: number
+    p50: number
+    p99: number
+    longest: number
+  }
   say(
     `${(5 * RECORDS).toLocaleString('en-US')} clicks of 10,000 users into SQLite, a checkpoint each 250 ms or as often as a tenth of the time allows; median of ${plain.length}.\n`,
   )
@@ -236,9 +274,32 @@ async function checkpoints(path: string): Promise<void> {
   say('| --- | ---: |')
   say(`| without checkpoints | ${median(plain).toFixed(2)} |`)
   say(`| with | ${median(kept).toFixed(2)} |`)
-  say(`| a million new keys, each written once, with checkpoints | ${first.seconds.toFixed(2)} |`)
+  say(`| 24 million clicks of a million users, each changing 24 times, without | ${median(allPlain).toFixed(2)} |`)
+  say(`| with | ${median(allKept).toFixed(2)} |`)
   say(`| started again with a million keys, to its end with one more click | ${restart.seconds.toFixed(2)} |\n`)
+  say(
+    'A checkpoint, and for how long the stream is held back, at a steady rate (a batch each 10 ms); rows in SQLite:\n',
+  )
+  say('| keys held | keys changed in 250 ms | checkpoints | median | pause, p99 | longest pause |')
+  say('| ---: | ---: | ---: | ---: | ---: | ---: |')
+  for (const { held, changed, checkpoints, medianMs, p99PauseMs, longestPauseMs } of costs)
+    say(
+      `| ${held.toLocaleString('en-US')} | ${changed.toLocaleString('en-US')} | ${checkpoints} | ${medianMs} ms | ${p99PauseMs} ms | ${longestPauseMs} ms |`,
+    )
+  say(
+    `\nFrom a line that is appended to a followed file to its row in SQLite, 1,000 lines a second, default settings, ${latency.lines} lines: p50 ${latency.p50} ms, p99 ${latency.p99} ms, longest ${latency.longest} ms.\n`,
+  )
   claim('throughput that is kept with checkpoints', median(plain) / median(kept), '≥', 0.9)
+  claim('throughput that is kept with a million keys, all changing', median(allPlain) / median(allKept), '≥', 0.75)
+  claim('p99 pause in ms, a million keys held, 10,000 changing', costs[3]?.p99PauseMs ?? Number.NaN, '≤', 50)
+  claim(
+    'a checkpoint of 1,000 keys, of a million against of 10,000',
+    (costs[2]?.medianMs ?? 0) / (costs[0]?.medianMs ?? 1),
+    '≤',
+    10,
+  )
+  claim('latency in ms, p50', latency.p50, '≤', 250)
+  claim('latency in ms, p99', latency.p99, '≤', 600)
   claim('seconds of a start with a million keys', restart.seconds, '≤', 5)
   say('')
 }
