@@ -2,6 +2,9 @@ import { faultsWanted } from '../core/fault-point.ts'
 
 /** Of the time, checkpoints hold the stream for one part, and leave it at least so many: under load they come less often. */
 const STREAM_SHARE = 4
+/** What does not hold the stream (writing parts, the sinks' own threads) takes of the machine all the same; but nobody waits for it long. */
+const REST_SHARE = 3
+const LONGEST_REST_MS = 1000
 /** A stream that has brought nothing for so long does not mind. */
 const IDLE_MS = 200
 /** What fewer changes cost is the cost of a checkpoint itself. */
@@ -18,6 +21,7 @@ export class CheckpointPace {
   readonly #share = faultsWanted() ? 0 : STREAM_SHARE
   #begun = -Infinity
   #ended = -Infinity
+  #rested = -Infinity
   #fixedMs = 0
   #lastMs = 0
   #lastChanges = FEW_CHANGES
@@ -30,14 +34,16 @@ export class CheckpointPace {
   dueAt(changes: number, idleMs: number): number {
     const earliest = this.#begun + this.#intervalMs
     if (idleMs > IDLE_MS) return earliest
-    const holds = this.#fixedMs + this.#lastMs * (changes / this.#lastChanges) ** GROWTH
-    return Math.max(earliest, this.#ended + this.#share * holds)
+    // Not more than the last one did: changes that come while it waits must not make it wait longer and longer.
+    const holds = this.#fixedMs + this.#lastMs * Math.min(1, changes / this.#lastChanges) ** GROWTH
+    return Math.max(earliest, this.#rested, this.#ended + this.#share * holds)
   }
 
   /** A checkpoint was made: how many changes it had, and for how long it held the stream. */
   took(begun: number, ended: number, changes: number, heldMs: number): void {
     this.#begun = begun
     this.#ended = ended
+    this.#rested = this.#share === 0 ? ended : ended + Math.min(LONGEST_REST_MS, REST_SHARE * (ended - begun))
     if (changes < FEW_CHANGES) {
       this.#fixedMs = heldMs
       return
