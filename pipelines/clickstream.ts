@@ -1,26 +1,27 @@
-// What each user did last and how often they clicked: a table by user.
+// The live half of the clickstream story: clicks come in a Kafka topic, the stream keeps a document a user in MongoDB.
 //
-//   npx node pipelines/clickstream.ts run --from clicks.ndjson --to -
+//   npx node pipelines/clickstream.ts                                     Kafka to MongoDB, until stopped
+//   npx node pipelines/clickstream.ts run --from clicks.ndjson --to -     a file to the terminal
 import {
   aggregate,
   count,
   fields,
-  file,
   filter,
   from,
+  kafka,
   keyBy,
   latest,
   map,
+  mongo,
   parseJson,
   pipeline,
   run,
-  stdout,
 } from 'millrace'
 import { isClick, timeOf } from './click.ts'
 
 export const clickstream = pipeline(
   'clickstream',
-  from(file('clicks.ndjson'))
+  from(kafka({ topic: 'clickstream-data' }))
     .pipe(parseJson())
     .pipe(filter(isClick))
     .pipe(keyBy((click) => click.user_id))
@@ -33,7 +34,7 @@ export const clickstream = pipeline(
       ),
     )
     .pipe(map(({ key, value }) => ({ user_id: key, ...value })))
-    .to(stdout()),
+    .to(mongo({ database: 'clickstream_db', collection: 'user_clicks', indexes: [{ click_count: -1 }] })),
 )
 
 if (import.meta.main) await run(clickstream)

@@ -30,8 +30,11 @@ export {
   clicks,
   type FileSinkOptions,
   file,
+  type KafkaOptions,
+  kafka,
   type LineSourceOptions,
   memory,
+  mongo,
   sqlite,
   stdin,
   stdout,
@@ -59,6 +62,7 @@ export { execute, type RunOptions, run } from './run.ts'
 export type { RunReport } from './runtime/report.ts'
 export { toDuplex } from './runtime/to-duplex.ts'
 export type { Rotation } from './sinks/event-files.ts'
+export type { MongoSinkOptions } from './sinks/mongo.ts'
 export type {
   Cut,
   Lineage,

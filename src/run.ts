@@ -36,8 +36,6 @@ export interface RunOptions extends InlineOptions, Ends {
   readonly dropStates?: readonly string[]
   /** Only with `checkpoint`: called after each one, in milliseconds; for metrics. */
   readonly onCheckpoint?: (checkpoint: { readonly ms: number; readonly intervalMs: number | undefined }) => void
-  /** Only with `checkpoint`: gets what a user should know (who is waited for, what was restored), a line at a time. */
-  readonly say?: (line: string) => void
 }
 
 /**
@@ -59,7 +57,7 @@ export async function execute(pipeline: Pipeline, options: RunOptions = {}): Pro
     const { openCheckpointStore } = await import('./ends.ts')
     const { CheckpointLog } = await import('./checkpoints/log.ts')
     const { runCheckpointed } = await import('./runtime/exchanges/checkpointed.ts')
-    const log = new CheckpointLog(await openCheckpointStore(checkpoint))
+    const log = new CheckpointLog(await openCheckpointStore(checkpoint, pipeline.name, say))
     return runCheckpointed(withEnds(pipeline.plan, options), {
       ...rest,
       log,

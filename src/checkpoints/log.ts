@@ -32,6 +32,10 @@ export class CheckpointLog {
     return this.#store.label
   }
 
+  async close(): Promise<void> {
+    await this.#store.close?.()
+  }
+
   /** All versions that are there, oldest first. */
   async versions(): Promise<readonly Version[]> {
     const names = await this.#store.list()

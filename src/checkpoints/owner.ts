@@ -31,6 +31,18 @@ export function isGone(owner: Owner): boolean {
   return sameMachine && startOf(owner.pid) !== owner.started
 }
 
+/** An owner as one word, for the names by which servers know their clients. */
+export function ownerText({ host, bootId, pidNamespace, pid, started }: Owner): string {
+  return [host, bootId, pidNamespace, pid, started].join('|')
+}
+
+/** Whether the owner of such a word is certainly no more. */
+export function isGoneText(text: string): boolean {
+  const [host = '', bootId = '', pidNamespace = '', pid = '', started = ''] = text.split('|')
+  if (started === '') return false
+  return isGone({ name: '', host, bootId, pidNamespace, pid: Number(pid), started, released: false })
+}
+
 export function describeOwner({ host, pid }: Owner): string {
   return `process ${pid} on ${host}`
 }

@@ -18,6 +18,7 @@ export interface CheckpointStore {
   delete(name: string): Promise<void>
   /** Removes what crashes have left half-written, if the store can have such. A writer that loses its own gets an error and tries again. */
   removeTemporaries?(): Promise<void>
+  close?(): Promise<void>
 }
 
 /** Letters, digits, `.`, `_`, `-`, not first a dot: what every store can hold. */

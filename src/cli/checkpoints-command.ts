@@ -14,11 +14,17 @@ import { parseOptions } from './arguments.ts'
 export async function checkpointsCommand(pipeline: Pipeline, argv: readonly string[]): Promise<void> {
   const [what = 'list', ...rest] = argv[0]?.startsWith('-') === true ? ['list', ...argv] : argv
   const values = parseOptions(rest, { checkpoint: { type: 'string' }, key: { type: 'string' } }, 'checkpoints')
-  const log = new CheckpointLog(await openCheckpointStore(values.checkpoint ?? `.millrace/${pipeline.name}`))
-  if (what === 'list') await list(log)
-  else if (what === 'show') await show(log, values.key)
-  else if (what === 'verify') await verify(log)
-  else throw new MillraceError('MLR_ERR_USAGE', `checkpoints has list, show and verify; got '${what}'`)
+  const own = pipeline.plan.flows.map(({ sink }) => sink.sink.checkpointUrl).find((url) => url !== undefined)
+  const store = await openCheckpointStore(values.checkpoint ?? own ?? `.millrace/${pipeline.name}`, pipeline.name)
+  const log = new CheckpointLog(store)
+  try {
+    if (what === 'list') await list(log)
+    else if (what === 'show') await show(log, values.key)
+    else if (what === 'verify') await verify(log)
+    else throw new MillraceError('MLR_ERR_USAGE', `checkpoints has list, show and verify; got '${what}'`)
+  } finally {
+    await store.close?.()
+  }
 }
 
 const out = (line: string): void => void process.stdout.write(`${line}\n`)

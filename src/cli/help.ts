@@ -27,7 +27,8 @@ taken the pipeline over.
 `
 
 const ENDS = `  --from [NAME=]SOURCE  a file, folder or 'glob' (.gz and .zst are unpacked),
-                        - for stdin, clicks:?count=1000&rate=100&seed=1`
+                        - for stdin, clicks:?count=1000&rate=100&seed=1,
+                        kafka://HOST:9092/TOPIC`
 
 const FORMAT = `  --format FORMAT       json, tsv, lines, table
   --columns A,B,C       which members, for tsv and table`
@@ -42,7 +43,8 @@ export function helpOf(command: Command): string {
 
 ${ENDS}
   --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout,
-                        sqlite:FILE?table=NAME
+                        sqlite:FILE?table=NAME,
+                        mongodb://HOST/DATABASE?collection=NAME
 ${FORMAT}
   --sort COLUMN         for table: numbers greatest first, texts in order
   --limit N             for table: how many rows (default 20)
@@ -53,6 +55,7 @@ ${FORMAT}
   --dead-letter FILE    keep the records that were skipped, as JSON lines
   --follow              do not end at the end of files: wait for more lines,
                         and for more files in a folder
+  --until-end           end a topic where its end is now
   --checkpoint FOLDER   keep checkpoints: a run that is cut off goes on where
                         it was; into sqlite and files exactly once. With
                         --follow the default is .millrace/PIPELINE, where

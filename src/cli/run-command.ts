@@ -31,6 +31,7 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       checkpoint: { type: 'string' },
       'no-checkpoint': { type: 'boolean' },
       follow: { type: 'boolean' },
+      'until-end': { type: 'boolean' },
       'until-idle': { type: 'string' },
       fresh: { type: 'boolean' },
       'take-over': { type: 'boolean' },
@@ -75,10 +76,11 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       const { CheckpointLog } = await import('../checkpoints/log.ts')
       const { runCheckpointed } = await import('../runtime/exchanges/checkpointed.ts')
       const report = await runCheckpointed(plan, {
-        log: new CheckpointLog(await openCheckpointStore(checkpoint)),
+        log: new CheckpointLog(await openCheckpointStore(checkpoint, plan.name, say)),
         ...(values.tick === undefined ? {} : { intervalMs: durationMs(values.tick) }),
         ...(values['until-idle'] === undefined ? {} : { untilIdleMs: durationMs(values['until-idle']) }),
         follow: values.follow === true,
+        untilEnd: values['until-end'] === true,
         fresh: values.fresh === true,
         takeOver: values['take-over'] === true,
         dropStates: values['drop-state'] ?? [],
@@ -94,6 +96,8 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
     const report = await runInline(plan, {
       live,
       follow: values.follow === true,
+      untilEnd: values['until-end'] === true,
+      say,
       ...(values.tick === undefined ? {} : { tickMs: durationMs(values.tick) }),
       ...deadLetters,
       signal: stop.signal,
@@ -159,11 +163,13 @@ function endsOf(
 }
 
 /**
- * Where a run without end keeps its checkpoints if nothing else is said: in the working folder, if everything in it can take part. What only shows
+ * Where a run without end keeps its checkpoints if nothing else is said: in its sink's own system, else in the working folder, if everything in it can take part. What only shows
  * rows on a terminal shows them from the beginning each time.
  */
 async function defaultCheckpoint(plan: Plan): Promise<string | undefined> {
   const { whyUnfit } = await import('../runtime/exchanges/checkpointed.ts')
   const keeps = plan.flows.every(({ sink }) => sink.sink.kind !== 'stdout')
-  return keeps && whyUnfit(plan).length === 0 ? `.millrace/${plan.name}` : undefined
+  if (!keeps || whyUnfit(plan).length > 0) return undefined
+  const own = plan.flows.map(({ sink }) => sink.sink.checkpointUrl).find((url) => url !== undefined)
+  return own ?? `.millrace/${plan.name}`
 }

@@ -27,6 +27,9 @@ export const ERRORS = {
   MLR_ERR_CHECKPOINT_DAMAGED: 'a checkpoint is damaged',
   MLR_ERR_CHECKPOINT_REFUSED: 'the checkpoints and this start do not fit each other',
   MLR_ERR_FENCED: 'another process has taken the pipeline over',
+  MLR_ERR_SERVER_UNREACHABLE: 'a server does not answer',
+  MLR_ERR_SERVER_LOGIN: 'a server refuses the login, or what was asked of it',
+  MLR_ERR_INPUT_GONE: 'records that were not read yet are gone',
   MLR_ERR_USAGE: 'the command line is wrong',
 } as const
 

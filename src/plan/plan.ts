@@ -71,6 +71,18 @@ export function cutsOf(plan: Plan, flow: PlannedFlow): readonly PlannedOperator[
   return plan.operators.filter((operator) => cutOf(operator) !== undefined && leadsTo(operator, flow))
 }
 
+/** Whether a row that a flow's sink was given can go away again: by a filter after the aggregate, or for its own rows went. */
+export function canRemoveRows(plan: Plan, flow: PlannedFlow): boolean {
+  const last = cutsOf(plan, flow).at(-1)
+  if (last === undefined) return false
+  const after = plan.operators.filter(
+    (operator) => operator !== last && leadsTo(last, operator) && leadsTo(operator, flow),
+  )
+  const keepsRows = ({ operator }: PlannedOperator): boolean =>
+    ['map', 'tap'].includes(operator.definition.step?.type ?? '')
+  return last.over === 'table' || !after.every(keepsRows)
+}
+
 /** The sources that a target is fed from. */
 export function sourcesOf(plan: Plan, goal: Target): readonly PlannedSource[] {
   return plan.sources.filter((source) => source.targets.some((target) => target === goal || leadsTo(target, goal)))

@@ -19,6 +19,8 @@ export interface SinkDefinition<T> {
   /** The same sink with another format: what `--format` asks for. */
   withFormat?(format: TextFormat): Sink<unknown>
   open(): Promise<SinkWriter>
+  /** Where checkpoints lie if nothing else is said: in the sink's own system. */
+  readonly checkpointUrl?: string
   /** It wants to know where each event came from: {@link Lineage}. */
   readonly wantsLineage?: boolean
   /** Opens it as a part of a task with checkpoints; a sink without it can't be one. */
@@ -30,6 +32,10 @@ export interface TaskSinkOptions {
   readonly flow: string
   /** What it will be given: events, or rows of a table. */
   readonly over: 'stream' | 'table'
+  /** Rows that it was given may be taken back. */
+  readonly removes: boolean
+  /** Gets what a user should know, a line at a time. */
+  readonly say: (line: string) => void
 }
 
 /** Where an event came from. With several events of one record their order tells them apart. */

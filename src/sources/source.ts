@@ -19,6 +19,8 @@ export interface SourceDefinition<T> {
   readonly resumable?: boolean
   /** Only for types: what its records are. */
   readonly out?: T
+  /** Positions are those of a group, in which one process works and the others stand by: joins it, resolves when it is this one's turn. */
+  claim?(options: ClaimOptions): Promise<Claim | undefined>
   /** Opens it for one run. Errors that can be told now (no such file) are told now. */
   open(options: SourceOptions): Promise<SourceReader>
 }
@@ -30,6 +32,26 @@ export interface SourceOptions {
   readonly positions?: Readonly<Record<string, unknown>>
   /** Do not end at the end: wait for more. */
   readonly follow?: boolean
+  /** End where the end is now, though it is a source without end. */
+  readonly untilEnd?: boolean
+  /** What `claim` gave. */
+  readonly claim?: Claim
+  /** The pipeline's name. */
+  readonly pipeline?: string
+  /** Gets what a user should know, a line at a time. */
+  readonly say?: (line: string) => void
+}
+
+export interface ClaimOptions {
+  readonly pipeline: string
+  readonly say: (line: string) => void
+  /** Gives the waiting up: then there is no claim. */
+  readonly signal?: AbortSignal
+}
+
+/** A place in a group. It is given up when the last checkpoint is written, so that nobody else begins before. */
+export interface Claim {
+  release(): Promise<void>
 }
 
 /**
@@ -38,6 +60,8 @@ export interface SourceOptions {
  */
 export interface SourceReader extends AsyncIterable<Batch> {
   /** How far it has come, if it can tell. */
+  /** A checkpoint holds these positions: for tools that show how far behind a group is. */
+  committed?(positions: Readonly<Record<string, unknown>>): void
   progress?(): { readonly doneBytes: number; readonly totalBytes: number }
   stop(): void
 }

@@ -3,9 +3,9 @@ import { setImmediate as afterEvents, setTimeout as sleep } from 'node:timers/pr
 import type { CheckpointLog } from '../../checkpoints/log.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { Batch } from '../../core/record.ts'
-import { deadLetterSinks, type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
+import { canRemoveRows, deadLetterSinks, type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
 import type { Sink, TaskSink } from '../../sinks/sink.ts'
-import type { SourceReader } from '../../sources/source.ts'
+import type { Claim, SourceReader } from '../../sources/source.ts'
 import { CheckpointPace } from '../checkpoint-pace.ts'
 import { Execution } from '../execution.ts'
 import { type RunReport, reportOf } from '../report.ts'
@@ -17,6 +17,8 @@ export interface CheckpointedOptions {
   /** Time between checkpoints. Default 250. Stretched so that checkpoints take at most a tenth of the time. */
   readonly intervalMs?: number
   readonly follow?: boolean
+  /** Sources without end end where their end is now. */
+  readonly untilEnd?: boolean
   /** End when nothing has come for so long. */
   readonly untilIdleMs?: number
   readonly fresh?: boolean
@@ -47,20 +49,44 @@ export async function runCheckpointed(plan: Plan, options: CheckpointedOptions):
   const flows = [...plan.flows, ...deadLetterFlows(plan, options.deadLetters)]
   refuseUnfit(plan, flows)
   const sinks = new Map<PlannedFlow, TaskSink>()
+  const claims = new Map<string, Claim>()
   try {
+    for (const { name, source } of plan.sources) {
+      if (source.source.claim === undefined) continue
+      const claim = await source.source.claim({
+        pipeline: plan.name,
+        say: options.say,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      })
+      if (claim === undefined) return NOTHING
+      claims.set(name, claim)
+    }
     for (const flow of flows)
-      sinks.set(flow, await flow.sink.sink.openTask!({ pipeline: plan.name, flow: flow.name, over: flow.over }))
+      sinks.set(
+        flow,
+        await flow.sink.sink.openTask!({
+          pipeline: plan.name,
+          flow: flow.name,
+          over: flow.over,
+          removes: flow.over === 'table' && canRemoveRows(plan, flow),
+          say: options.say,
+        }),
+      )
     for (const line of new Set([...sinks].map(([flow, sink]) => promiseOf(plan, flow, sink))))
       options.say(`${line}, checkpoints in ${options.log.label}`)
-    const task = await Task.start({ plan, sinks, ...options })
+    // Who was given the partitions by the group need not wait for a former owner to be dead.
+    const takeOver = options.takeOver === true || (claims.size > 0 && claims.size === plan.sources.length)
+    const task = await Task.start({ plan, sinks, ...options, takeOver })
     if (task === undefined) return NOTHING
     try {
-      return await new CheckpointedRun(plan, task, sinks, options).run()
+      return await new CheckpointedRun(plan, task, sinks, claims, options).run()
     } finally {
       await task.close()
     }
   } finally {
     for (const sink of sinks.values()) await sink.close()
+    for (const claim of claims.values()) await claim.release()
+    await options.log.close()
   }
 }
 
@@ -116,6 +142,7 @@ class CheckpointedRun {
   readonly #options: CheckpointedOptions
   readonly #execution: Execution
   readonly #positions: Positions
+  readonly #claims: ReadonlyMap<string, Claim>
   #readers: SourceReader[] = []
   #checkpointing: Promise<void> | undefined
   #lastWritten = performance.now()
@@ -132,8 +159,15 @@ class CheckpointedRun {
   #longestMs = 0
   #lastBegun: number | undefined
 
-  constructor(plan: Plan, task: Task, sinks: ReadonlyMap<PlannedFlow, TaskSink>, options: CheckpointedOptions) {
+  constructor(
+    plan: Plan,
+    task: Task,
+    sinks: ReadonlyMap<PlannedFlow, TaskSink>,
+    claims: ReadonlyMap<string, Claim>,
+    options: CheckpointedOptions,
+  ) {
     this.#plan = plan
+    this.#claims = claims
     this.#task = task
     this.#options = options
     const { deadLetters } = options
@@ -161,7 +195,15 @@ class CheckpointedRun {
       if (restored > 0) say(`restored ${restored} rows of state`)
       this.#readers = await Promise.all(
         this.#plan.sources.map(({ name, source }) =>
-          source.source.open({ name, positions: this.#positions[name] ?? {}, follow: this.#options.follow === true }),
+          source.source.open({
+            name,
+            positions: this.#positions[name] ?? {},
+            follow: this.#options.follow === true,
+            untilEnd: this.#options.untilEnd === true,
+            pipeline: this.#plan.name,
+            say,
+            ...(this.#claims.has(name) ? { claim: this.#claims.get(name) as Claim } : {}),
+          }),
         ),
       )
       signal?.addEventListener('abort', stop, { once: true })
@@ -274,6 +316,9 @@ class CheckpointedRun {
     const written = await this.#drained(() => this.#task.checkpoint(this.#execution, () => this.#cut(), { force }))
     const now = performance.now()
     if (written) {
+      this.#plan.sources.forEach(({ name }, i) => {
+        this.#readers[i]?.committed?.(this.#task.head.positions[name] ?? {})
+      })
       this.#lastWritten = now
       this.#longestMs = Math.max(this.#longestMs, now - begun)
       const intervalMs = this.#lastBegun === undefined ? undefined : begun - this.#lastBegun

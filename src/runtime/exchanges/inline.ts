@@ -14,6 +14,10 @@ export interface InlineOptions {
   readonly live?: boolean
   /** Do not end at the end of files: wait for more. */
   readonly follow?: boolean
+  /** Sources without end end where their end is now. */
+  readonly untilEnd?: boolean
+  /** Gets what a user should know, a line at a time. */
+  readonly say?: (line: string) => void
   /** Time between ticks. Default 250. */
   readonly tickMs?: number
   /** Gets every skipped record as JSON lines. */
@@ -116,7 +120,15 @@ class InlineRun {
   async #openEnds(): Promise<void> {
     // Sources first: an input that is not there must not leave an output behind.
     this.#readers = await Promise.all(
-      this.#plan.sources.map(({ name, source }) => source.source.open({ name, follow: this.#options.follow === true })),
+      this.#plan.sources.map(({ name, source }) =>
+        source.source.open({
+          name,
+          follow: this.#options.follow === true,
+          untilEnd: this.#options.untilEnd === true,
+          pipeline: this.#plan.name,
+          say: this.#options.say ?? (() => {}),
+        }),
+      ),
     )
     for (const [flow, port] of this.#execution.ports) {
       this.#writers.push({ port, writer: await flow.sink.sink.open(), flow })

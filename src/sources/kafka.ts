@@ -1,0 +1,401 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Consumer, EachBatchPayload } from 'kafkajs'
+import { isGoneText, newOwner, ownerText } from '../checkpoints/owner.ts'
+import { KafkaConnection, type KafkaConnectionOptions, kafkaError } from '../connections/kafka.ts'
+import { oneOwner } from '../connections/kafka-group.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { Batch } from '../core/record.ts'
+import { KafkaBatch, type KafkaPosition } from './kafka-batch.ts'
+import type { Claim, ClaimOptions, SourceOptions, SourceReader } from './source.ts'
+
+export interface KafkaSourceOptions extends KafkaConnectionOptions {
+  readonly topics: readonly string[]
+  /** Where to begin without a checkpoint: 'earliest' (the default), 'latest', or a time in ms since the epoch. */
+  readonly start?: 'earliest' | 'latest' | number
+  /** The consumer group. Default: `millrace.PIPELINE`. */
+  readonly group?: string
+  /** What to do where a checkpoint's position is gone (retention, a topic that was made anew): 'fail' (the default) or go on at the 'earliest'. */
+  readonly onGone?: 'fail' | 'earliest'
+}
+
+const SESSION_MS = 10_000
+const HEARTBEAT_MS = 1000
+/** How long a fetch waits for records: it is also how long a stop takes. */
+const LONG_POLL_MS = 200
+/** New partitions are found so soon. */
+const METADATA_MS = 10_000
+
+/** Joins the group; resolves when every partition is ours. */
+export async function claimKafka(options: KafkaSourceOptions, claiming: ClaimOptions): Promise<Claim | undefined> {
+  const reader = new KafkaReader(
+    options,
+    claiming.pipeline,
+    options.group ?? `millrace.${claiming.pipeline}`,
+    claiming.say,
+  )
+  try {
+    await reader.join()
+    if (await reader.owned(claiming.signal)) return reader
+    await reader.release()
+    return undefined
+  } catch (error) {
+    await reader.release()
+    throw error
+  }
+}
+
+export async function openKafkaSource(options: KafkaSourceOptions, opening: SourceOptions): Promise<SourceReader> {
+  const { claim, pipeline = 'pipeline', say = () => {} } = opening
+  if (claim instanceof KafkaReader) {
+    await claim.open(opening)
+    return claim
+  }
+  // A run without checkpoints stands by for nobody.
+  const reader = new KafkaReader(options, pipeline, `millrace.${pipeline}.${randomUUID().slice(0, 8)}`, say, true)
+  try {
+    await reader.join()
+    await reader.owned()
+    await reader.open(opening)
+  } catch (error) {
+    await reader.release()
+    throw error
+  }
+  return reader
+}
+
+interface Partition {
+  readonly topic: string
+  readonly partition: number
+  /** The next offset to read. */
+  next: number
+  /** Where a run until the end ends. */
+  until: number
+}
+
+/** A member of a consumer group that reads all partitions of some topics or none. */
+class KafkaReader implements SourceReader, Claim {
+  readonly #options: KafkaSourceOptions
+  readonly #connection: KafkaConnection
+  readonly #consumer: Consumer
+  readonly #group: string
+  readonly #say: (line: string) => void
+  readonly #alone: boolean
+  readonly #topicIds = new Map<string, string>()
+  readonly #partitions = new Map<string, Partition>()
+  #name = ''
+  #untilEnd = false
+  #ownedSince: number | undefined
+  #opened = false
+  #stopped = false
+  #released = false
+  #silent = false
+  #failure: { readonly error: unknown } | undefined
+  /** At most one batch waits to be used; whoever brought it waits for that. */
+  #waiting: { readonly batch: KafkaBatch; readonly used: (wasUsed: boolean) => void } | undefined
+  #wake: (() => void) | undefined
+  #joined: (() => void) | undefined
+  #committing = false
+  #joins = 0
+
+  constructor(
+    options: KafkaSourceOptions,
+    pipeline: string,
+    group: string,
+    say: (line: string) => void,
+    alone = false,
+  ) {
+    this.#options = options
+    this.#group = group
+    this.#say = say
+    this.#alone = alone
+    this.#connection = new KafkaConnection({ ...options, clientId: `millrace ${pipeline} ${ownerText(newOwner())}` })
+    this.#consumer = this.#connection.client.consumer({
+      groupId: group,
+      sessionTimeout: SESSION_MS,
+      rebalanceTimeout: SESSION_MS,
+      heartbeatInterval: HEARTBEAT_MS,
+      maxWaitTimeInMs: LONG_POLL_MS,
+      metadataMaxAge: METADATA_MS,
+      allowAutoTopicCreation: false,
+      readUncommitted: false,
+      partitionAssigners: [oneOwner(() => this.#ownedSince)],
+      // The brokers may be away for long: they are waited for.
+      retry: { initialRetryTime: 200, maxRetryTime: 2000, retries: 6, restartOnFailure: async () => !this.#stopped },
+    })
+  }
+
+  async join(): Promise<void> {
+    for (const topic of this.#options.topics) {
+      const facts = await this.#connection.topic(topic)
+      if (facts === undefined) {
+        throw new MillraceError(
+          'MLR_ERR_INPUT_MISSING',
+          `Kafka at ${this.#connection.label} has no topic '${topic}' — create it, or name another`,
+        )
+      }
+      this.#topicIds.set(topic, facts.id)
+    }
+    if (!this.#alone) await this.#connection.removeDeadMembers(this.#group, isDeadHere)
+    const { events } = this.#consumer
+    this.#consumer.on(events.GROUP_JOIN, ({ payload }) => this.#onJoin(payload.memberAssignment))
+    this.#consumer.on(events.CRASH, ({ payload }) => this.#onCrash(payload.error, payload.restart))
+    this.#consumer.on(events.FETCH, () => {
+      if (this.#silent) this.#say(`Kafka at ${this.#connection.label} answers again`)
+      this.#silent = false
+    })
+    this.#consumer.on(events.END_BATCH_PROCESS, ({ payload }) => {
+      // Only markers of transactions: nothing to read, but the position moved.
+      if (payload.batchSize === 0) this.#movedTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1)
+    })
+    try {
+      await this.#consumer.connect()
+      await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true })
+      await this.#consumer.run({
+        autoCommit: false,
+        eachBatchAutoResolve: false,
+        eachBatch: (payload) => this.#take(payload),
+      })
+    } catch (error) {
+      throw kafkaError(error, this.#connection.label)
+    }
+  }
+
+  /** Waits until the partitions are ours; false if that was given up. */
+  async owned(signal?: AbortSignal): Promise<boolean> {
+    let told = false
+    while (this.#ownedSince === undefined) {
+      if (signal?.aborted === true) return false
+      if (this.#failure !== undefined) throw this.#failure.error
+      if (this.#joins > 0 && !told) {
+        told = true
+        this.#say(`standby: another member of the group ${this.#group} reads ${this.#options.topics.join(', ')}`)
+      }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      this.#joined = resolve
+      await Promise.race([promise, sleep(200)])
+    }
+    return true
+  }
+
+  async open({ name, positions = {}, untilEnd = false }: SourceOptions): Promise<void> {
+    this.#name = name
+    this.#untilEnd = untilEnd
+    for (const topic of this.#options.topics) await this.#findStart(topic, positions)
+    this.#opened = true
+    this.#seekAll()
+    this.#consumer.resume(this.#options.topics.map((topic) => ({ topic })))
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
+    try {
+      for (;;) {
+        if (this.#failure !== undefined) throw this.#failure.error
+        if (this.#stopped || (this.#untilEnd && this.#isAtEnd())) return
+        const waiting = this.#waiting
+        if (waiting === undefined) {
+          const { promise, resolve } = Promise.withResolvers<void>()
+          this.#wake = resolve
+          await promise
+          continue
+        }
+        const { position, partition } = waiting.batch.resume as { partition: string; position: KafkaPosition }
+        const known = this.#partitions.get(partition) as Partition
+        known.next = position.offset
+        yield waiting.batch
+        if (this.#waiting === waiting) this.#waiting = undefined
+        waiting.used(true)
+      }
+    } finally {
+      this.#stopped = true
+      this.#waiting?.used(false)
+      this.#waiting = undefined
+      if (this.#alone) await this.release()
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#waiting?.used(false)
+    this.#wake?.()
+  }
+
+  committed(positions: Readonly<Record<string, unknown>>): void {
+    if (this.#committing || this.#released) return
+    this.#committing = true
+    const offsets = Object.entries(positions).map(([id, position]) => {
+      const slash = id.lastIndexOf('/')
+      const { offset } = position as KafkaPosition
+      return { topic: id.slice(0, slash), partition: Number(id.slice(slash + 1)), offset: String(offset) }
+    })
+    // Only for tools that show the lag: the positions that count are in the checkpoint.
+    this.#consumer
+      .commitOffsets(offsets)
+      .catch(() => {})
+      .finally(() => {
+        this.#committing = false
+      })
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return
+    this.#released = true
+    this.#stopped = true
+    this.#waiting?.used(false)
+    await this.#consumer.disconnect().catch(() => {})
+    await this.#connection.close()
+  }
+
+  async #findStart(topic: string, positions: Readonly<Record<string, unknown>>): Promise<void> {
+    const { start = 'earliest', onGone = 'fail' } = this.#options
+    const ranges = await this.#connection.offsets(topic)
+    const id = this.#topicIds.get(topic) as string
+    const at = typeof start === 'number' ? await this.#connection.offsetsAt(topic, start) : undefined
+    const known = Object.keys(positions).some((name) => name.startsWith(`${topic}/`))
+    for (const [partition, { low, high }] of ranges) {
+      const name = `${topic}/${partition}`
+      const position = positions[name] as KafkaPosition | undefined
+      let next = start === 'latest' ? high : (at?.get(partition) ?? low)
+      // A partition that is newer than the checkpoint is read from its beginning.
+      if (position === undefined && known) next = low
+      if (position !== undefined) {
+        const gone = whyGone(name, position, id, low, high)
+        if (gone === undefined) next = position.offset
+        else if (onGone === 'earliest') {
+          this.#say(`${gone}; going on at the earliest record, ${low}`)
+          next = low
+        } else {
+          throw new MillraceError(
+            'MLR_ERR_INPUT_GONE',
+            `${gone} — go on with what is there with { onGone: 'earliest' } or ?on-gone=earliest, or start again with --fresh`,
+          )
+        }
+      }
+      this.#partitions.set(name, { topic, partition, next, until: high })
+    }
+  }
+
+  #onJoin(assignment: Readonly<Record<string, readonly number[]>>): void {
+    this.#joins++
+    // What had been fetched before the rebalance is fetched again, from where we are.
+    this.#waiting?.used(false)
+    this.#waiting = undefined
+    const owns = Object.values(assignment).some((partitions) => partitions.length > 0)
+    if (!owns) {
+      if (this.#ownedSince !== undefined && !this.#stopped) this.#fail(fencedByGroup(this.#group))
+      this.#ownedSince = undefined
+      return
+    }
+    this.#ownedSince ??= Date.now()
+    if (this.#opened) {
+      for (const [topic, partitions] of Object.entries(assignment)) {
+        for (const partition of partitions) {
+          const name = `${topic}/${partition}`
+          if (!this.#partitions.has(name)) {
+            this.#say(`${name} is new`)
+            this.#partitions.set(name, { topic, partition, next: 0, until: Number.POSITIVE_INFINITY })
+          }
+        }
+      }
+      this.#seekAll()
+    } else this.#consumer.pause(this.#options.topics.map((topic) => ({ topic })))
+    this.#joined?.()
+  }
+
+  #seekAll(): void {
+    for (const { topic, partition, next } of this.#partitions.values())
+      this.#consumer.seek({ topic, partition, offset: String(next) })
+  }
+
+  async #take({ batch, heartbeat, resolveOffset, isStale, isRunning }: EachBatchPayload): Promise<void> {
+    if (!this.#opened || this.#stopped || !isRunning() || isStale()) return
+    const name = `${batch.topic}/${batch.partition}`
+    const known = this.#partitions.get(name)
+    const topic = this.#topicIds.get(batch.topic)
+    if (known === undefined || topic === undefined) return
+    const { messages } = batch
+    const first = Number(messages[0]?.offset)
+    if (first > known.next && !(await this.#isOnlyAGap(known, first))) return
+    const next = Number(batch.lastOffset()) + 1
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    this.#waiting = {
+      batch: new KafkaBatch({ source: this.#name, partition: name, messages, next: { offset: next, topic } }),
+      used: resolve,
+    }
+    this.#wake?.()
+    // While the stream works on it nobody else tells the broker that we live.
+    const beating = setInterval(() => {
+      heartbeat().catch(() => resolve(false))
+    }, HEARTBEAT_MS)
+    try {
+      if (await promise) resolveOffset(String(next - 1))
+    } finally {
+      clearInterval(beating)
+    }
+  }
+
+  /** Offsets that are left out belong to transactions and compaction; unless the broker has dropped what was not read yet. */
+  async #isOnlyAGap(known: Partition, first: number): Promise<boolean> {
+    const low = (await this.#connection.offsets(known.topic)).get(known.partition)?.low ?? 0
+    if (low <= known.next) return true
+    const gone = `${known.topic}/${known.partition} was read up to ${known.next}, and its earliest record is now ${low}: retention has overtaken the stream`
+    if (this.#options.onGone === 'earliest') {
+      this.#say(`${gone}; going on at ${first}`)
+      return true
+    }
+    this.#fail(new MillraceError('MLR_ERR_INPUT_GONE', gone))
+    return false
+  }
+
+  #movedTo(topic: string, partition: number, next: number): void {
+    const known = this.#partitions.get(`${topic}/${partition}`)
+    if (known === undefined || !this.#opened || next <= known.next) return
+    known.next = next
+    this.#wake?.()
+  }
+
+  #isAtEnd(): boolean {
+    return [...this.#partitions.values()].every(
+      ({ next, until }) => next >= until || until === Number.POSITIVE_INFINITY,
+    )
+  }
+
+  #onCrash(error: Error, restarts: boolean): void {
+    if (this.#stopped) return
+    if (!restarts) {
+      this.#fail(kafkaError(error, this.#connection.label))
+      return
+    }
+    if (!this.#silent) this.#say(`Kafka at ${this.#connection.label} does not answer; waiting for it`)
+    this.#silent = true
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#waiting?.used(false)
+    this.#wake?.()
+    this.#joined?.()
+  }
+}
+
+function whyGone(name: string, position: KafkaPosition, topic: string, low: number, high: number): string | undefined {
+  if (position.topic !== topic)
+    return `the topic of ${name} was deleted and made anew since the checkpoint: its records are others`
+  if (position.offset < low)
+    return `${name} was read up to ${position.offset}, and its earliest record is now ${low}: ${low - position.offset} records are gone by retention`
+  if (position.offset > high)
+    return `${name} was read up to ${position.offset}, and it ends at ${high}: records are gone`
+  return undefined
+}
+
+function fencedByGroup(group: string): MillraceError {
+  return new MillraceError(
+    'MLR_ERR_FENCED',
+    `another member of the group ${group} reads the topic now. This one stops and changes nothing`,
+  )
+}
+
+/** A member of a group that ran on this machine, and whose process is no more. */
+function isDeadHere(clientId: string): boolean {
+  return isGoneText(clientId.split(' ').at(-1) ?? '')
+}
