@@ -90,7 +90,7 @@ interface Rival {
 
 async function clicks(path: string): Promise<void> {
   const rivals: readonly Rival[] = [
-    { name: 'millrace run', command: `node pipelines/clickstream.ts --quiet --from ${path}` },
+    { name: 'millrace run', command: `node pipelines/clickstream.ts --quiet --to - --from ${path}` },
     { name: 'hand-written loop, joined', command: `node bench/rivals/hand-loop-joined.mjs ${path}` },
     { name: 'hand-written loop, line by line', command: `node bench/rivals/hand-loop-lines.mjs ${path}` },
     {
@@ -180,8 +180,8 @@ async function operators(): Promise<void> {
 
 async function memory(): Promise<void> {
   say('## Memory\n')
-  const two = await measure('node pipelines/clickstream.ts --quiet --from "clicks:?count=2000000"')
-  const ten = await measure('node pipelines/clickstream.ts --quiet --from "clicks:?count=10000000"')
+  const two = await measure('node pipelines/clickstream.ts --quiet --to - --from "clicks:?count=2000000"')
+  const ten = await measure('node pipelines/clickstream.ts --quiet --to - --from "clicks:?count=10000000"')
   say('| the click count, 10,000 users | peak MB |')
   say('| --- | ---: |')
   say(`| 2 million records | ${two.peakMB} |`)

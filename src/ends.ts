@@ -1,13 +1,14 @@
 import type { CheckpointStore } from './checkpoints/store.ts'
+import type { MongoConnectionOptions } from './connections/mongo.ts'
 import { MillraceError, show } from './core/errors.ts'
-import { printableUrl } from './core/url.ts'
 import type { FormatName, TextFormat } from './formats/format.ts'
 import { mistakeIn, type Rotation } from './sinks/event-files.ts'
+import type { KafkaSinkOptions } from './sinks/kafka.ts'
 import type { MongoSinkOptions } from './sinks/mongo.ts'
 import type { Sink } from './sinks/sink.ts'
 import type { SqliteOptions } from './sinks/sqlite-table.ts'
 import type { ClicksOptions } from './sources/clicks.ts'
-import type { KafkaSourceOptions } from './sources/kafka.ts'
+import type { KafkaSourceOptions } from './sources/kafka-positions.ts'
 import type { Source } from './sources/source.ts'
 
 /** How a text sink writes. */
@@ -150,48 +151,6 @@ export function clicks(options: ClicksOptions = {}): Source<string> {
   }
 }
 
-/** The checkpoint store that a `--checkpoint` names: a folder, or `mongodb://host/database`. */
-export async function openCheckpointStore(
-  url: string,
-  pipeline: string,
-  say: (line: string) => void = () => {},
-): Promise<CheckpointStore> {
-  if (url === '') throw new MillraceError('MLR_ERR_USAGE', '--checkpoint takes a folder or mongodb://…; got nothing')
-  if (isMongoUrl(url)) {
-    const { server, database } = mongoParts(url)
-    return (await import('./checkpoints/mongo.ts')).openMongoStore({ url: server, database }, pipeline, say)
-  }
-  return (await import('./checkpoints/directory.ts')).openDirectoryStore(url)
-}
-
-/** The source that a `--from` names: `-`, `clicks:?count=10`, a path or glob. */
-export function sourceOfUrl(url: string): Source<unknown> {
-  if (url === '-') return stdin()
-  if (url.startsWith('clicks:')) return clicks(clicksOptions(url))
-  if (url.startsWith('kafka:')) return kafkaOfUrl(url)
-  refuseOtherSystems(url)
-  return file(url)
-}
-
-/** The sink that a `--to` names: `-`, or a path. */
-export function sinkOfUrl(url: string, format: FileSinkOptions = {}): Sink<unknown> {
-  if (url === '-') return stdout(format)
-  if (url.startsWith('sqlite:')) return sqliteOfUrl(url)
-  if (isMongoUrl(url)) return mongoOfUrl(url)
-  refuseOtherSystems(url)
-  if (url === '') throw new MillraceError('MLR_ERR_USAGE', '--to takes a path or -; got nothing')
-  return fileSink(url, textFormat(format), format)
-}
-
-function clicksOptions(url: string): ClicksOptions {
-  const query = new URLSearchParams(url.slice('clicks:'.length).replace(/^\?/, ''))
-  const known = ['count', 'rate', 'seed', 'users', 'malformed']
-  const unknown = [...query.keys()].find((name) => !known.includes(name))
-  if (unknown !== undefined)
-    throw new MillraceError('MLR_ERR_USAGE', `clicks: has no ${show(unknown)}; it has ${known.join(', ')}`)
-  return Object.fromEntries([...query].map(([name, value]) => [name, value === '' ? Number.NaN : Number(value)]))
-}
-
 /**
  * A table of an SQLite database: a column a member, rows of a table by their key. With checkpoints exactly once; without them each run
  * replaces what the table held, when it has ended well. `indexes` are made when their columns have come.
@@ -221,54 +180,68 @@ export function sqlite(options: SqliteOptions): Sink<unknown> {
   }
 }
 
-function sqliteOfUrl(url: string): Sink<unknown> {
-  const [path = '', query = ''] = url.slice('sqlite:'.length).split('?')
-  const given = new URLSearchParams(query)
-  const table = given.get('table') ?? ''
-  if (path === '' || table === '' || [...given.keys()].some((name) => name !== 'table' && name !== 'index')) {
-    throw new MillraceError(
-      'MLR_ERR_USAGE',
-      `an SQLite sink is sqlite:FILE?table=NAME, and &index=COLUMN or &index=-COLUMN for indexes; got ${show(url)}`,
-    )
-  }
-  return sqlite({ path, table, indexes: indexesOf(given) })
-}
-
 /**
- * A Kafka topic, as source: the values of its records as text, with `record.key`, `headers`, `timestamp`, `partition` ('topic/0') and `position`
- * (the offset). Read committed; without end (`--until-end` ends it where the end is now). A record without a value, or whose value is not valid
- * UTF-8, is skipped and counted.
+ * A Kafka topic, as source or sink.
  *
- * With checkpoints the positions are in them; the consumer group decides who works: one process reads all partitions, others stand by. A position that
- * is gone (retention, a topic that was made anew) stops the run unless `onGone` says to go on.
+ * Source (one or more topics): the values of its records as text, with `record.key`, `headers`, `timestamp`, `partition` ('topic/0') and
+ * `position` (the offset). Read committed; without end (`--until-end` ends it where the end is now). A record without a value, or whose value
+ * is not valid UTF-8, is skipped and counted. With checkpoints the positions are in them; the consumer group decides who works: one process reads all
+ * partitions, others stand by. A position that is gone (retention, a topic that was made anew) stops the run unless `onGone` says to go on.
+ *
+ * Sink (one topic): texts and bytes as they are, other values as JSON; rows of a table by their key, one that went away as a tombstone.
+ * Partitions as Java's producer chooses them. With checkpoints each is one transaction: exactly once for readers of what is committed.
  *
  * @example
  * ```ts no-run
  * const texts = from(kafka({ topic: 'clickstream-data', brokers: ['127.0.0.1:9092'] })) // Stream<string>
  * ```
  */
-export function kafka(options: KafkaOptions): Source<string> {
-  const { topic, ...rest } = options
+export function kafka(options: KafkaOptions): Source<string> & Sink<unknown> {
+  const { topic, key, headers, start, group, onGone, ...connection } = options
   const topics = typeof topic === 'string' ? [topic] : topic
   if (!Array.isArray(topics) || topics.length === 0 || topics.some((name) => typeof name !== 'string' || name === ''))
     throw new MillraceError('MLR_ERR_PLAN', `kafka takes { topic }, a name or several; got ${show(topic)}`)
-  const where = rest.brokers === undefined ? '' : ` at ${rest.brokers.join(',')}`
-  const source = { ...rest, topics }
+  const where = connection.brokers === undefined ? '' : ` at ${connection.brokers.join(',')}`
+  const label = `kafka ${topics.join(', ')}${where}`
+  const source = {
+    ...connection,
+    topics,
+    ...(start === undefined ? {} : { start }),
+    ...(group === undefined ? {} : { group }),
+    ...(onGone === undefined ? {} : { onGone }),
+  }
+  const sink = {
+    ...connection,
+    topic: topics[0] as string,
+    ...(key === undefined ? {} : { key }),
+    ...(headers === undefined ? {} : { headers }),
+  }
+  const oneTopic = (): typeof sink => {
+    if (topics.length === 1) return sink
+    throw new MillraceError('MLR_ERR_PLAN', `kafka: a sink has one topic; got ${topics.join(', ')}`)
+  }
   return {
     source: {
       kind: 'kafka',
-      label: `kafka ${topics.join(', ')}${where}`,
+      label,
       bounded: false,
       textLines: true,
       resumable: true,
       claim: async (claiming) => (await import('./sources/kafka.ts')).claimKafka(source, claiming),
       open: async (opening) => (await import('./sources/kafka.ts')).openKafkaSource(source, opening),
     },
+    sink: {
+      kind: 'kafka',
+      label,
+      format: 'json',
+      open: async () => (await import('./sinks/kafka.ts')).openKafkaSink(oneTopic()),
+      openTask: async (task) => (await import('./sinks/kafka.ts')).openKafkaTask(oneTopic(), task),
+    },
   }
 }
 
-export interface KafkaOptions extends Omit<KafkaSourceOptions, 'topics'> {
-  /** One or more. */
+export interface KafkaOptions extends Omit<KafkaSourceOptions, 'topics'>, Omit<KafkaSinkOptions, 'topic'> {
+  /** One, or as a source several. */
   readonly topic: string | readonly string[]
 }
 
@@ -301,101 +274,24 @@ export function mongo(options: MongoSinkOptions): Sink<unknown> {
   }
 }
 
-/** `index=a` upwards, `index=-a,b` downwards and then upwards. */
-function indexesOf(query: URLSearchParams): readonly Readonly<Record<string, 1 | -1>>[] {
-  return query
-    .getAll('index')
-    .map((text) =>
-      Object.fromEntries(
-        text.split(',').map((name) => (name.startsWith('-') ? [name.slice(1), -1 as const] : [name, 1 as const])),
-      ),
-    )
-}
-
-function isMongoUrl(url: string): boolean {
-  return /^mongodb(\+srv)?:\/\//.test(url)
-}
-
-/** `mongodb://host/database?collection=c&…`: what is the driver's stays in the server's URL. */
-function mongoParts(url: string): {
-  readonly server: string
-  readonly database: string
-  readonly own: URLSearchParams
-} {
-  const match = /^(mongodb(?:\+srv)?:\/\/[^/?]+)(?:\/([^?]*))?(?:\?(.*))?$/.exec(url)
-  const [, host = '', database = '', query = ''] = match ?? []
-  if (match === null || database === '')
-    throw new MillraceError(
-      'MLR_ERR_USAGE',
-      `${printableUrl(url)}: a MongoDB URL here is mongodb://HOST/DATABASE?collection=NAME`,
-    )
-  const all = new URLSearchParams(query)
-  const own = new URLSearchParams()
-  for (const name of ['collection', 'index']) {
-    for (const value of all.getAll(name)) own.append(name, value)
-    all.delete(name)
-  }
-  const rest = all.toString()
-  return { server: `${host}/${rest === '' ? '' : `?${rest}`}`, database: decodeURIComponent(database), own }
-}
-
 function withDatabase(url: string, database: string): string {
   const [head = '', query] = url.split('?')
   const host = head.replace(/^(mongodb(?:\+srv)?:\/\/[^/]+).*$/, '$1')
   return `${host}/${encodeURIComponent(database)}${query === undefined ? '' : `?${query}`}`
 }
 
-function mongoOfUrl(url: string): Sink<unknown> {
-  const { server, database, own } = mongoParts(url)
-  const collection = own.get('collection')
-  if (collection === null || collection === '')
-    throw new MillraceError(
-      'MLR_ERR_USAGE',
-      `${printableUrl(url)}: say which collection: mongodb://HOST/DATABASE?collection=NAME`,
-    )
-  return mongo({ url: server, database, collection, indexes: indexesOf(own) })
+/** Checkpoints in a folder of a local disk. */
+export async function directoryStore(folder: string): Promise<CheckpointStore> {
+  return (await import('./checkpoints/directory.ts')).openDirectoryStore(folder)
 }
 
-/** `kafka://host:9092,host2:9092/topic?start=latest&group=g&on-gone=earliest&ssl=true&user=u&mechanism=plain`. */
-function kafkaOfUrl(url: string): Source<string> {
-  const match = /^kafka:\/\/(?:([^@/]*)@)?([^/?]*)\/([^?]+)(?:\?(.*))?$/.exec(url)
-  if (match === null)
-    throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: a Kafka source is kafka://HOST:9092/TOPIC`)
-  const [, user, hosts = '', topic = '', query] = match
-  const given = new URLSearchParams(query ?? '')
-  const known = ['start', 'group', 'on-gone', 'ssl', 'mechanism']
-  const unknown = [...given.keys()].find((name) => !known.includes(name))
-  if (unknown !== undefined)
-    throw new MillraceError('MLR_ERR_USAGE', `kafka: has no ${show(unknown)}; it has ${known.join(', ')}`)
-  const start = given.get('start') ?? 'earliest'
-  const time = /^\d+$/.test(start) ? Number(start) : Date.parse(start)
-  if (start !== 'earliest' && start !== 'latest' && Number.isNaN(time))
-    throw new MillraceError('MLR_ERR_USAGE', `kafka: start is earliest, latest or a time; got ${show(start)}`)
-  const [username, password] = (user ?? '').split(':').map(decodeURIComponent)
-  const mechanism = (given.get('mechanism') ?? 'plain') as 'plain'
-  return kafka({
-    topic: topic.split(',').map(decodeURIComponent),
-    start: start === 'earliest' || start === 'latest' ? start : time,
-    ...(hosts === '' ? {} : { brokers: hosts.split(',') }),
-    ...(given.has('group') ? { group: given.get('group') as string } : {}),
-    ...(given.get('on-gone') === 'earliest' ? { onGone: 'earliest' as const } : {}),
-    ...(given.get('ssl') === 'true' ? { ssl: true } : {}),
-    ...(username === undefined || username === ''
-      ? {}
-      : { sasl: { mechanism, username, ...(password === undefined ? {} : { password }) } }),
-  })
-}
-
-/** `kafka://…` is no file, and a file that looks so can be named `./kafka://…`. */
-function refuseOtherSystems(url: string): void {
-  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
-  if (scheme === undefined || scheme.length === 1) return
-  if (scheme === 'file')
-    throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: name a file by its path, without file:`)
-  throw new MillraceError(
-    'MLR_ERR_USAGE',
-    `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, -, clicks:, kafka:, sqlite: and mongodb:; for a file of that name write ./${scheme}:…`,
-  )
+/** Checkpoints of a pipeline in a MongoDB database. */
+export async function mongoStore(
+  options: MongoConnectionOptions,
+  pipeline: string,
+  say: (line: string) => void,
+): Promise<CheckpointStore> {
+  return (await import('./checkpoints/mongo.ts')).openMongoStore(options, pipeline, say)
 }
 
 function textFormat({ format = 'json', columns }: TextSinkOptions): TextFormat {

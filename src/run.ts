@@ -54,7 +54,7 @@ export async function execute(pipeline: Pipeline, options: RunOptions = {}): Pro
   const { withEnds } = await import('./plan/with-ends.ts')
   const { checkpoint, tickMs, say = () => {}, ...rest } = options
   if (checkpoint !== undefined) {
-    const { openCheckpointStore } = await import('./ends.ts')
+    const { openCheckpointStore } = await import('./end-urls.ts')
     const { CheckpointLog } = await import('./checkpoints/log.ts')
     const { runCheckpointed } = await import('./runtime/exchanges/checkpointed.ts')
     const log = new CheckpointLog(await openCheckpointStore(checkpoint, pipeline.name, say))

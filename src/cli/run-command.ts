@@ -1,6 +1,7 @@
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { durationMs } from '../core/time.ts'
-import { type FileSinkOptions, openCheckpointStore, sinkOfUrl, sourceOfUrl } from '../ends.ts'
+import { openCheckpointStore, sinkOfUrl, sourceOfUrl } from '../end-urls.ts'
+import type { FileSinkOptions } from '../ends.ts'
 import type { TextFormat } from '../formats/format.ts'
 import { ProgressLine } from '../observe/progress.ts'
 import { describeReport } from '../observe/summary.ts'
@@ -167,7 +168,7 @@ function endsOf(
  * rows on a terminal shows them from the beginning each time.
  */
 async function defaultCheckpoint(plan: Plan): Promise<string | undefined> {
-  const { whyUnfit } = await import('../runtime/exchanges/checkpointed.ts')
+  const { whyUnfit } = await import('../runtime/fitness.ts')
   const keeps = plan.flows.every(({ sink }) => sink.sink.kind !== 'stdout')
   if (!keeps || whyUnfit(plan).length > 0) return undefined
   const own = plan.flows.map(({ sink }) => sink.sink.checkpointUrl).find((url) => url !== undefined)

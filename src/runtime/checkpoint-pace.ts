@@ -1,9 +1,9 @@
 import { faultsWanted } from '../core/fault-point.ts'
 
 /** Of the time, checkpoints hold the stream for one part, and leave it at least so many: under load they come less often. */
-const STREAM_SHARE = 4
+const STREAM_SHARE = 6
 /** What does not hold the stream (writing parts, the sinks' own threads) takes of the machine all the same; but nobody waits for it long. */
-const REST_SHARE = 3
+const REST_SHARE = 4
 const LONGEST_REST_MS = 1000
 /** A stream that has brought nothing for so long does not mind. */
 const IDLE_MS = 200
@@ -11,6 +11,7 @@ const IDLE_MS = 200
 const FEW_CHANGES = 1000
 /** A larger checkpoint costs more for each change: sorting, and more garbage that lives. Measured between ten thousand and a million. */
 const GROWTH = 1.16
+const MOST_GROWTH = 4
 
 /**
  * When the next checkpoint is due: after the interval, but later where it would hold the stream for too large a share of the time. What it
@@ -34,8 +35,9 @@ export class CheckpointPace {
   dueAt(changes: number, idleMs: number): number {
     const earliest = this.#begun + this.#intervalMs
     if (idleMs > IDLE_MS) return earliest
-    // Not more than the last one did: changes that come while it waits must not make it wait longer and longer.
-    const holds = this.#fixedMs + this.#lastMs * Math.min(1, changes / this.#lastChanges) ** GROWTH
+    // Changes that come while it waits must not make it wait longer and longer.
+    const growth = Math.min(MOST_GROWTH, (changes / this.#lastChanges) ** GROWTH)
+    const holds = this.#fixedMs + this.#lastMs * growth
     return Math.max(earliest, this.#rested, this.#ended + this.#share * holds)
   }
 

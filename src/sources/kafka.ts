@@ -1,23 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload } from 'kafkajs'
-import { isGoneText, newOwner, ownerText } from '../checkpoints/owner.ts'
-import { KafkaConnection, type KafkaConnectionOptions, kafkaError } from '../connections/kafka.ts'
+import { newOwner, ownerText } from '../checkpoints/owner.ts'
+import { KafkaConnection, kafkaError } from '../connections/kafka.ts'
 import { oneOwner } from '../connections/kafka-group.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Batch } from '../core/record.ts'
 import { KafkaBatch, type KafkaPosition } from './kafka-batch.ts'
+import { fencedByGroup, isDeadHere, type KafkaSourceOptions, type Partition, startsOf } from './kafka-positions.ts'
 import type { Claim, ClaimOptions, SourceOptions, SourceReader } from './source.ts'
-
-export interface KafkaSourceOptions extends KafkaConnectionOptions {
-  readonly topics: readonly string[]
-  /** Where to begin without a checkpoint: 'earliest' (the default), 'latest', or a time in ms since the epoch. */
-  readonly start?: 'earliest' | 'latest' | number
-  /** The consumer group. Default: `millrace.PIPELINE`. */
-  readonly group?: string
-  /** What to do where a checkpoint's position is gone (retention, a topic that was made anew): 'fail' (the default) or go on at the 'earliest'. */
-  readonly onGone?: 'fail' | 'earliest'
-}
 
 const SESSION_MS = 10_000
 const HEARTBEAT_MS = 1000
@@ -62,15 +53,6 @@ export async function openKafkaSource(options: KafkaSourceOptions, opening: Sour
     throw error
   }
   return reader
-}
-
-interface Partition {
-  readonly topic: string
-  readonly partition: number
-  /** The next offset to read. */
-  next: number
-  /** Where a run until the end ends. */
-  until: number
 }
 
 /** A member of a consumer group that reads all partitions of some topics or none. */
@@ -181,7 +163,11 @@ class KafkaReader implements SourceReader, Claim {
   async open({ name, positions = {}, untilEnd = false }: SourceOptions): Promise<void> {
     this.#name = name
     this.#untilEnd = untilEnd
-    for (const topic of this.#options.topics) await this.#findStart(topic, positions)
+    for (const topic of this.#options.topics) {
+      const facts = { name: topic, id: this.#topicIds.get(topic) as string }
+      for (const start of await startsOf(facts, positions, this.#options, this.#connection, this.#say))
+        this.#partitions.set(`${topic}/${start.partition}`, start)
+    }
     this.#opened = true
     this.#seekAll()
     this.#consumer.resume(this.#options.topics.map((topic) => ({ topic })))
@@ -244,35 +230,6 @@ class KafkaReader implements SourceReader, Claim {
     this.#waiting?.used(false)
     await this.#consumer.disconnect().catch(() => {})
     await this.#connection.close()
-  }
-
-  async #findStart(topic: string, positions: Readonly<Record<string, unknown>>): Promise<void> {
-    const { start = 'earliest', onGone = 'fail' } = this.#options
-    const ranges = await this.#connection.offsets(topic)
-    const id = this.#topicIds.get(topic) as string
-    const at = typeof start === 'number' ? await this.#connection.offsetsAt(topic, start) : undefined
-    const known = Object.keys(positions).some((name) => name.startsWith(`${topic}/`))
-    for (const [partition, { low, high }] of ranges) {
-      const name = `${topic}/${partition}`
-      const position = positions[name] as KafkaPosition | undefined
-      let next = start === 'latest' ? high : (at?.get(partition) ?? low)
-      // A partition that is newer than the checkpoint is read from its beginning.
-      if (position === undefined && known) next = low
-      if (position !== undefined) {
-        const gone = whyGone(name, position, id, low, high)
-        if (gone === undefined) next = position.offset
-        else if (onGone === 'earliest') {
-          this.#say(`${gone}; going on at the earliest record, ${low}`)
-          next = low
-        } else {
-          throw new MillraceError(
-            'MLR_ERR_INPUT_GONE',
-            `${gone} — go on with what is there with { onGone: 'earliest' } or ?on-gone=earliest, or start again with --fresh`,
-          )
-        }
-      }
-      this.#partitions.set(name, { topic, partition, next, until: high })
-    }
   }
 
   #onJoin(assignment: Readonly<Record<string, readonly number[]>>): void {
@@ -376,26 +333,4 @@ class KafkaReader implements SourceReader, Claim {
     this.#wake?.()
     this.#joined?.()
   }
-}
-
-function whyGone(name: string, position: KafkaPosition, topic: string, low: number, high: number): string | undefined {
-  if (position.topic !== topic)
-    return `the topic of ${name} was deleted and made anew since the checkpoint: its records are others`
-  if (position.offset < low)
-    return `${name} was read up to ${position.offset}, and its earliest record is now ${low}: ${low - position.offset} records are gone by retention`
-  if (position.offset > high)
-    return `${name} was read up to ${position.offset}, and it ends at ${high}: records are gone`
-  return undefined
-}
-
-function fencedByGroup(group: string): MillraceError {
-  return new MillraceError(
-    'MLR_ERR_FENCED',
-    `another member of the group ${group} reads the topic now. This one stops and changes nothing`,
-  )
-}
-
-/** A member of a group that ran on this machine, and whose process is no more. */
-function isDeadHere(clientId: string): boolean {
-  return isGoneText(clientId.split(' ').at(-1) ?? '')
 }

@@ -401,7 +401,7 @@ describe('a start that does not fit is refused, and touches nothing', () => {
   it('where the sink belongs to another pipeline, or the folder does', async () => {
     const folder = await ready()
     const other = [
-      join(ROOT, 'pipelines/clickstream.ts'),
+      join(ROOT, 'test/support/clickstream.ts'),
       '--from',
       join(folder, 'in.ndjson'),
       '--to',
@@ -466,7 +466,7 @@ describe('a start that does not fit is refused, and touches nothing', () => {
   it('where what it is made of can’t keep the promise', async () => {
     const folder = temporaryFolder()
     const out = await program([
-      join(ROOT, 'pipelines/clickstream.ts'),
+      join(ROOT, 'test/support/clickstream.ts'),
       '--from',
       '-',
       '--to',

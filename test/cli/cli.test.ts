@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ended, program, ROOT, shell, start, temporaryFolder } from '../support/program.ts'
 
-const CLICKSTREAM = join(ROOT, 'pipelines/clickstream.ts')
+const CLICKSTREAM = join(ROOT, 'test/support/clickstream.ts')
 const ACCESS = join(ROOT, 'pipelines/access-log.ts')
 const MILLRACE = join(ROOT, 'src/cli/millrace.ts')
 const CLICKS = '{"user_id":"b","action":"view"}\nnope\n{"user_id":"a","action":"buy"}\n'
@@ -133,15 +133,15 @@ describe('a pipeline module as a program', () => {
 
 describe('millrace COMMAND MODULE', () => {
   it('does the same', async () => {
-    const out = await program([MILLRACE, 'run', 'pipelines/clickstream.ts', '--from', '-', '--quiet'], {
+    const out = await program([MILLRACE, 'run', 'test/support/clickstream.ts', '--from', '-', '--quiet'], {
       input: CLICKS,
     })
     expect([out.code, out.stdout, out.stderr]).toEqual([0, ROWS, ''])
-    const described = await program([MILLRACE, 'describe', 'pipelines/clickstream.ts'])
+    const described = await program([MILLRACE, 'describe', 'test/support/clickstream.ts'])
     expect(described.stdout).toBe((await program([CLICKSTREAM, 'describe'])).stdout)
     const folder = temporaryFolder()
     writeFileSync(join(folder, 'in'), CLICKS)
-    const verified = await program([MILLRACE, 'verify', 'pipelines/clickstream.ts', '--input', join(folder, 'in')])
+    const verified = await program([MILLRACE, 'verify', 'test/support/clickstream.ts', '--input', join(folder, 'in')])
     expect(verified.stdout).toContain('same bytes as the batch engine: yes (2 rows')
   })
 
@@ -153,7 +153,7 @@ describe('millrace COMMAND MODULE', () => {
     [['run'], 2, 'run needs a module'],
     [['run', 'none.ts'], 2, 'there is no module none.ts'],
     [['run', 'pipelines/click.ts'], 2, 'pipelines/click.ts exports no pipeline'],
-    [['run', 'pipelines/clickstream.ts', '--pipeline', 'x'], 2, "exports no pipeline 'x'; it exports 'clickstream'"],
+    [['run', 'test/support/clickstream.ts', '--pipeline', 'x'], 2, "exports no pipeline 'x'; it exports 'clickstream'"],
   ])('%j', async (args, code, text) => {
     const out = await program([MILLRACE, ...args])
     expect(out.stdout + out.stderr).toContain(text)
@@ -170,7 +170,9 @@ describe('wrong usage is exit code 2, one line that says what', () => {
     [['--sort', 'a'], '--sort and --limit are for --format table'],
     [['--format', 'table', '--limit', '0'], '--limit takes a whole number of at least 1; got string "0"'],
     [['--tick', 'soon'], 'a duration is a number and ms, s, m, h or d, as \'30s\'; got string "soon"'],
-    [['--from', 'kafka://u:p@h/t'], "kafka://u:***@h/t: this version has no ends for 'kafka:'"],
+    [['--from', 'amqp://u:p@h/t'], "amqp://u:***@h/t: this version has no ends for 'amqp:'"],
+    [['--from', 'kafka://u:p@h'], 'kafka://u:***@h: a Kafka source is kafka://HOST:9092/TOPIC'],
+    [['--to', 'mongodb://u:p@h/d'], 'mongodb://u:***@h/d: say which collection'],
     [['--from', 'a', '--from', 'b'], "--from: 'file' is given twice"],
     [['batch'], 'batch needs --input PATH'],
     [['batch', '--input', '-'], "several processes can't share stdin"],

@@ -129,17 +129,17 @@ describe('the stream and the MapReduce job give the same bytes', () => {
     writeFileSync(clicks, Buffer.concat([hostileInput(5, 3000), hostileInput(6, 3000)]))
     const log = join(ROOT, 'data/apache_access.log.gz')
     for (const [module, pipe, input, shape] of [
-      ['clickstream', clickstream, clicks, { splits: 7, reducers: 5, combine: 2 }],
-      ['user-actions', userActions, clicks, { splits: 3, reducers: 2, combine: 1 }],
-      ['access-log', accessLog, log, { splits: 1, reducers: 1, combine: 0 }],
-      ['top-pages', topPages, log, { splits: 2, reducers: 3, combine: 1 }],
+      ['pipelines/clickstream', clickstream, clicks, { splits: 7, reducers: 5, combine: 2 }],
+      ['pipelines/user-actions', userActions, clicks, { splits: 3, reducers: 2, combine: 1 }],
+      ['pipelines/access-log', accessLog, log, { splits: 1, reducers: 1, combine: 0 }],
+      ['pipelines/top-pages', topPages, log, { splits: 2, reducers: 3, combine: 1 }],
     ] as const) {
       const verdicts = await verifyFlow(
         {
           plan: pipe.plan,
           flow: pipe.plan.flows[0]!,
-          inputs: new Map([['file', input]]),
-          reenter: (command) => [join(ROOT, `pipelines/${module}.ts`), command],
+          inputs: new Map([[pipe.plan.sources[0]!.name, input]]),
+          reenter: (command) => [join(ROOT, `${module}.ts`), command],
         },
         [shape],
       )
@@ -198,7 +198,7 @@ describe('the stream and the MapReduce job give the same bytes', () => {
 })
 
 describe('batch', () => {
-  const module = join(ROOT, 'pipelines/clickstream.ts')
+  const module = join(ROOT, 'test/support/clickstream.ts')
 
   it('writes parts in key order and _SUCCESS, refuses an output that is there, and leaves none when it fails', async () => {
     const folder = temporaryFolder()

@@ -4,7 +4,7 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { clicks, execute, file, from, memory, pipeline, type Source, stdout } from 'millrace'
 import { sourceContract } from 'millrace/testing'
 import { describe, expect, it } from 'vitest'
-import { sourceOfUrl } from '../../src/ends.ts'
+import { sourceOfUrl } from '../../src/end-urls.ts'
 import { intoArray } from '../support/into-array.ts'
 import { temporaryFolder } from '../support/program.ts'
 

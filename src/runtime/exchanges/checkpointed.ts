@@ -1,13 +1,13 @@
 import { performance } from 'node:perf_hooks'
 import { setImmediate as afterEvents, setTimeout as sleep } from 'node:timers/promises'
 import type { CheckpointLog } from '../../checkpoints/log.ts'
-import { MillraceError } from '../../core/errors.ts'
 import type { Batch } from '../../core/record.ts'
-import { canRemoveRows, deadLetterSinks, type Plan, type PlannedFlow, sourcesOf } from '../../plan/plan.ts'
+import { canRemoveRows, type Plan, type PlannedFlow } from '../../plan/plan.ts'
 import type { Sink, TaskSink } from '../../sinks/sink.ts'
 import type { Claim, SourceReader } from '../../sources/source.ts'
 import { CheckpointPace } from '../checkpoint-pace.ts'
 import { Execution } from '../execution.ts'
+import { deadLetterFlows, promiseOf, refuseUnfit } from '../fitness.ts'
 import { type RunReport, reportOf } from '../report.ts'
 import { type Positions, Task } from '../task.ts'
 import type { Progress } from './inline.ts'
@@ -90,19 +90,6 @@ export async function runCheckpointed(plan: Plan, options: CheckpointedOptions):
   }
 }
 
-/** Sinks of dead letters are sinks like any other: each as a flow of its own. */
-function deadLetterFlows(plan: Plan, all: Sink<unknown> | undefined): readonly PlannedFlow[] {
-  const own = deadLetterSinks(plan).map((sink, i) => ({ name: `dead-letters-${i + 1}`, sink: sink as Sink<unknown> }))
-  const given = all === undefined ? [] : [{ name: 'dead-letters', sink: all }]
-  return [...own, ...given].map(({ name, sink }) => ({ type: 'flow', name, sink, over: 'stream' }))
-}
-
-function promiseOf(plan: Plan, flow: PlannedFlow, { promise }: TaskSink): string {
-  const sources = plan.flows.includes(flow) ? sourcesOf(plan, flow) : plan.sources
-  const from = sources.map(({ source }) => source.source.kind)
-  return `${promise}: ${from.join(' + ')} → ${flow.sink.sink.kind}`
-}
-
 const NOTHING: RunReport = {
   read: 0,
   skipped: 0,
@@ -112,28 +99,6 @@ const NOTHING: RunReport = {
   counters: [],
   seconds: 0,
   stopped: false,
-}
-
-/** What can't keep the promise is refused before anything is opened. */
-function refuseUnfit(plan: Plan, flows: readonly PlannedFlow[]): void {
-  const why = whyUnfit(plan, flows)
-  if (why.length > 0)
-    throw new MillraceError('MLR_ERR_CHECKPOINT_REFUSED', `${plan.name} can't run with checkpoints: ${why.join('; ')}`)
-}
-
-/** Why a plan can't run with checkpoints; empty if it can. */
-export function whyUnfit(plan: Plan, flows: readonly PlannedFlow[] = plan.flows): readonly string[] {
-  return [
-    ...plan.sources
-      .filter(({ source }) => source.source.resumable !== true)
-      .map(({ source }) => `${source.source.label} can't be read again from a position`),
-    ...flows
-      .filter(({ sink }) => sink.sink.openTask === undefined)
-      .map(({ sink }) => `${sink.sink.label} takes no part in checkpoints`),
-    ...plan.operators
-      .filter(({ kind, operator }) => kind === 'boundary' && operator.definition.drains !== true)
-      .map(({ id }) => `step ${id} is a stream of your own, and nobody can tell what is still inside of it`),
-  ]
 }
 
 class CheckpointedRun {
