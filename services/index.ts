@@ -1,0 +1,66 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { KAFKA_REQUIREMENTS, KafkaCluster } from './kafka.ts'
+import { MONGO_REQUIREMENTS, MongoServer } from './mongo.ts'
+import { freePorts } from './ports.ts'
+import { runningServers } from './processes.ts'
+import { missing } from './requirements.ts'
+
+export { KafkaCluster } from './kafka.ts'
+export { MongoServer } from './mongo.ts'
+
+let started = 0
+
+/** Servers of one's own, on free ports and with fresh data: for tests and demos. They stop with `stop`, or after a crash with the next start. */
+export class OwnServers {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'millrace-servers-'))
+  readonly #stops: (() => Promise<void>)[] = []
+  readonly #say: ((line: string) => void) | undefined
+
+  constructor(say?: (line: string) => void) {
+    this.#say = say
+  }
+
+  async kafka({ brokers = 1 } = {}): Promise<KafkaCluster> {
+    await runningServers()
+    const id = `own-kafka-${process.pid}-${++started}`
+    const ports = await freePorts(2 * brokers)
+    const cluster = new KafkaCluster({
+      id,
+      folder: join(this.#folder, id),
+      ports,
+      ...(this.#say ? { say: this.#say } : {}),
+    })
+    this.#stops.push(() => cluster.stop())
+    return cluster.start()
+  }
+
+  async mongo(
+    options: { readonly login?: { readonly user: string; readonly password: string } } = {},
+  ): Promise<MongoServer> {
+    await runningServers()
+    const id = `own-mongo-${process.pid}-${++started}`
+    const [port] = (await freePorts(1)) as [number]
+    const server = new MongoServer({
+      id,
+      folder: join(this.#folder, id),
+      port,
+      ...options,
+      ...(this.#say ? { say: this.#say } : {}),
+    })
+    this.#stops.push(() => server.stop())
+    return server.start()
+  }
+
+  async stop(): Promise<void> {
+    await Promise.allSettled(this.#stops.map((stop) => stop()))
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+/** Why the servers can't be had on this machine, or undefined where they can, perhaps after an installation. */
+export function whyNoServers(): string | undefined {
+  const lacking = missing([...KAFKA_REQUIREMENTS, ...MONGO_REQUIREMENTS])
+  return process.getuid?.() === 0 ? undefined : lacking
+}
