@@ -206,6 +206,15 @@ class KafkaReader implements SourceReader, Claim {
     this.#wake?.()
   }
 
+  begins(): Readonly<Record<string, KafkaPosition>> {
+    return Object.fromEntries(
+      [...this.#partitions].map(([name, { topic, next }]) => [
+        name,
+        { offset: next, topic: this.#topicIds.get(topic) as string },
+      ]),
+    )
+  }
+
   committed(positions: Readonly<Record<string, unknown>>): void {
     if (this.#committing || this.#released) return
     this.#committing = true

@@ -60,6 +60,8 @@ export interface Claim {
  */
 export interface SourceReader extends AsyncIterable<Batch> {
   /** How far it has come, if it can tell. */
+  /** By partition: where it begins, if it knows that before it has read anything. */
+  begins?(): Readonly<Record<string, unknown>>
   /** A checkpoint holds these positions: for tools that show how far behind a group is. */
   committed?(positions: Readonly<Record<string, unknown>>): void
   progress?(): { readonly doneBytes: number; readonly totalBytes: number }

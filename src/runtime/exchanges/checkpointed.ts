@@ -171,6 +171,9 @@ class CheckpointedRun {
           }),
         ),
       )
+      this.#plan.sources.forEach(({ name }, i) => {
+        this.#positions[name] = { ...this.#positions[name], ...this.#readers[i]?.begins?.() }
+      })
       signal?.addEventListener('abort', stop, { once: true })
       if (signal?.aborted === true) stop()
       if (onProgress !== undefined) progressing = setInterval(() => onProgress(this.#progress()), PROGRESS_MS)
