@@ -26,6 +26,7 @@ Parts (default: all):
   memory     10 million records; a sink 100 times slower than its source
   checkpoints
              what checkpoints cost; a start with a million keys
+  kafka      Kafka to MongoDB against a bare loop; latency (starts servers)
 
   --rounds N   how often each is run, interleaved; the median counts (default 5)
   --records N  clicks in the file (default 2,000,000)
@@ -304,6 +305,39 @@ async function checkpoints(path: string): Promise<void> {
   say('')
 }
 
+async function kafka(): Promise<void> {
+  say('## Kafka to MongoDB\n')
+  const records = Math.max(3_000_000, RECORDS)
+  const out = execFileSync('node', ['bench/kafka.ts', String(records), String(Math.min(3, ROUNDS))], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const { loopSeconds, streamSeconds, clicks, p50, p99, longest } = JSON.parse(out.toString()) as Record<
+    string,
+    number
+  > as {
+    loopSeconds: number
+    streamSeconds: number
+    clicks: number
+    p50: number
+    p99: number
+    longest: number
+  }
+  say(
+    `${records.toLocaleString('en-US')} clicks of 10,000 users in a topic of 3 partitions, read to its end; broker, mongod and reader on the same cores; whole processes; median of ${Math.min(3, ROUNDS)}.\n`,
+  )
+  say('| | seconds |')
+  say('| --- | ---: |')
+  say(`| kafkajs eachBatch, JSON.parse, a Map; writes nothing | ${loopSeconds.toFixed(2)} |`)
+  say(`| pipelines/clickstream.ts, into MongoDB, exactly once | ${streamSeconds.toFixed(2)} |\n`)
+  say(
+    `From a click that is produced to its document, 1,000 clicks a second of as many users, default settings, ${clicks} documents: p50 ${p50} ms, p99 ${p99} ms, longest ${longest} ms.\n`,
+  )
+  claim('throughput of the bare loop that the stream has', loopSeconds / streamSeconds, '≥', 0.85)
+  claim('latency in ms, p50', p50, '≤', 400)
+  claim('latency in ms, p99', p99, '≤', 1000)
+  say('')
+}
+
 say('# Results\n')
 say(
   `\`npm run bench\`, ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}. Wall time of whole processes, start-up`,
@@ -322,6 +356,7 @@ if (wanted('checkpoints')) {
   await makeClicks(path)
   await checkpoints(path)
 }
+if (wanted('kafka')) await kafka()
 say('## How to read it\n')
 say(readFileSync(join(bench, 'notes.md'), 'utf8').trim())
 if (values.write === true) writeFileSync(join(bench, 'RESULTS.md'), `${report.join('\n')}\n`)

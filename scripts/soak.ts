@@ -1,4 +1,4 @@
-// `npm run soak -- --minutes 30 [--seed N]`: kills a run with checkpoints at random instants until the time is over, and compares all that its
+// `npm run soak -- --minutes 30 [--seed N] [--live]`: kills a run with checkpoints at random instants until the time is over, and compares all that its
 // sinks hold with an uninterrupted run, row by row and byte by byte. Ends with `N passed, N failed`.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,10 +7,17 @@ import { isDeepStrictEqual, parseArgs } from 'node:util'
 import { type FaultPlan, killAtRandom, PLANS, runAndKill } from '../test/checkpoints/fault-runs.ts'
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string' }, seed: { type: 'string' }, help: { type: 'boolean' } },
+  options: {
+    minutes: { type: 'string' },
+    seed: { type: 'string' },
+    live: { type: 'boolean' },
+    help: { type: 'boolean' },
+  },
 })
 if (values.help === true) {
-  process.stdout.write('Usage: npm run soak -- [--minutes N] [--seed N]\n')
+  process.stdout.write(
+    'Usage: npm run soak -- [--minutes N] [--seed N] [--live]\n\n--live: on real Kafka and MongoDB, which are killed too\n',
+  )
   process.exit(0)
 }
 const until = Date.now() + Number(values.minutes ?? 5) * 60_000
@@ -28,7 +35,11 @@ async function within<T>(plan: FaultPlan, run: (folder: string) => Promise<T>): 
   }
 }
 
-for (; Date.now() < until; seed++) {
+if (values.live === true) {
+  const { soakLive } = await import('../test/services/live-soak.ts')
+  ;[passed, failed] = await soakLive(until, seed, (line) => process.stdout.write(`${line}\n`))
+}
+for (; values.live !== true && Date.now() < until; seed++) {
   for (const plan of PLANS) {
     const expected = await within(plan, async (folder) => {
       await runAndKill(plan, folder, undefined)

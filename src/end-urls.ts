@@ -129,7 +129,7 @@ function kafkaOfUrl(url: string): Source<string> & Sink<unknown> {
     throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: a Kafka source is kafka://HOST:9092/TOPIC`)
   const [, user, hosts = '', topic = '', query] = match
   const given = new URLSearchParams(query ?? '')
-  const known = ['start', 'group', 'on-gone', 'ssl', 'mechanism']
+  const known = ['start', 'group', 'on-gone', 'ssl', 'mechanism', 'key']
   const unknown = [...given.keys()].find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new MillraceError('MLR_ERR_USAGE', `kafka: has no ${show(unknown)}; it has ${known.join(', ')}`)
@@ -145,6 +145,7 @@ function kafkaOfUrl(url: string): Source<string> & Sink<unknown> {
     ...(hosts === '' ? {} : { brokers: hosts.split(',') }),
     ...(given.has('group') ? { group: given.get('group') as string } : {}),
     ...(given.get('on-gone') === 'earliest' ? { onGone: 'earliest' as const } : {}),
+    ...(given.has('key') ? { key: memberOf(given.get('key') as string) } : {}),
     ...(given.get('ssl') === 'true' ? { ssl: true } : {}),
     ...(username === undefined || username === ''
       ? {}
@@ -162,4 +163,21 @@ function refuseOtherSystems(url: string): void {
     'MLR_ERR_USAGE',
     `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, -, clicks:, kafka:, sqlite: and mongodb:; for a file of that name write ./${scheme}:…`,
   )
+}
+
+/** A member of an event, or of the JSON text that it is: what `?key=NAME` makes the key of a record. */
+function memberOf(name: string): (event: unknown) => string | undefined {
+  return (event) => {
+    try {
+      const value: unknown = typeof event === 'string' ? JSON.parse(event) : event
+      const member = (value as Readonly<Record<string, unknown>> | null)?.[name]
+      return member === undefined || member === null
+        ? undefined
+        : typeof member === 'string'
+          ? member
+          : JSON.stringify(member)
+    } catch {
+      return undefined
+    }
+  }
 }

@@ -41,7 +41,7 @@ export interface StatefulInit<K, In, Out> extends OperatorOptions {
  * Your own keyed logic: sees the records of each key one after the other, and keeps values for it.
  *
  * `{ key, value }` → zero or more values. Keyed; not after an aggregate, for rows replace each other. State: what `context.state` holds, a
- * JSON value for each name and key, in every checkpoint; in memory, so the keys must fit there (6 million with a number each in 2 GB;
+ * JSON value for each name and key, in every checkpoint; in memory, so the keys must fit there (6 million with a number each in 2 GB:
  * docs/stateful.md).
  *
  * Order: as a stream, as the records come. In a batch all of a key's records come sorted by `time`, those of one time by the canonical bytes of

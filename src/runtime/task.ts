@@ -224,6 +224,7 @@ export class Task {
     this.#countedSkipped = skipped
     await this.#options.log.commit(this.#head)
     this.written++
+    for (const sink of this.#options.sinks.values()) await sink.committed?.()
     faultPoint('after commit')
     // 4
     await this.#publish(prepared)

@@ -142,14 +142,17 @@ class EventFilesWriter {
     if (!own) {
       this.#events.state = after
       this.#gone.clear()
-    } else {
-      for (const path of this.#inherited) await rm(path, { force: true })
-      this.#inherited = []
     }
     return written
   }
 
-  /** After the takeover, with nothing pending: what is gone must not be. */
+  /** A checkpoint of ours names our own temporary files, so those of the former owner may go. */
+  async committed(): Promise<void> {
+    for (const path of this.#inherited) await rm(path, { force: true })
+    this.#inherited = []
+  }
+
+  /** What is not closed is not wanted. */
   async abandon(): Promise<void> {
     for (const { open: file } of Object.values(this.#events.state.partitions))
       if (file !== null) await rm(this.#files.temporary(file.id), { force: true })
@@ -236,6 +239,7 @@ export function openEventFilesTask(options: EventFilesOptions, pipeline: string)
       return prepared === undefined ? [] : [JSON.stringify(prepared)]
     },
     manifest: () => writer.manifest,
+    committed: () => writer.committed(),
     publish: async (version, [prepared = '']) => {
       const isOwn = version.generation === own.generation && version.number > own.number
       const written = await writer.publish(JSON.parse(prepared) as Prepared, isOwn)
@@ -264,7 +268,10 @@ export async function openEventFiles(options: EventFilesOptions): Promise<SinkWr
 async function writeAt(path: string, at: number, text: string, exists: boolean): Promise<void> {
   const file = await open(path, exists ? 'r+' : 'w')
   try {
-    await file.write(Buffer.from(text), 0, undefined, at)
+    const bytes = Buffer.from(text)
+    // A disk that fills takes a part of it without an error; the rest then has one.
+    for (let done = 0; done < bytes.length; )
+      done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten
   } finally {
     await file.close()
   }

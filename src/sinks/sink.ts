@@ -87,6 +87,8 @@ export interface TaskSink {
   prepare(outputs: Iterable<Output>, cut: Cut): readonly string[]
   /** Asked after `prepare`, a JSON value: what the next owner must know, as it is before that which `prepare` returned is published. */
   manifest?(): unknown
+  /** A checkpoint of this owner is committed: what only those of former ones named may go. */
+  committed?(): Promise<void>
   /** Idempotent by version: a version that is not greater than the recorded one changes nothing. Returns how many rows or events it wrote. */
   publish(version: Version, prepared: readonly string[]): Promise<number>
   close(): Promise<void>

@@ -24,8 +24,14 @@ export class LiveServers {
   connection!: KafkaConnection
   client!: MongoClient
 
-  async start(): Promise<this> {
-    ;[this.kafka, this.mongo] = await Promise.all([this.#own.kafka(), this.#own.mongo()])
+  async start(
+    options: { readonly brokers?: number; readonly login?: { readonly user: string; readonly password: string } } = {},
+  ): Promise<this> {
+    const { login } = options
+    ;[this.kafka, this.mongo] = await Promise.all([
+      this.#own.kafka(options),
+      this.#own.mongo(login === undefined ? {} : { login }),
+    ])
     this.connection = new KafkaConnection({ brokers: [this.kafka.url] })
     this.client = new MongoClient(this.mongo.url)
     return this
