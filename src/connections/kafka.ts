@@ -1,9 +1,12 @@
 import { createRequire } from 'node:module'
+import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs, { type Admin, type Kafka as KafkaClient, type KafkaConfig, type SASLOptions } from 'kafkajs'
 import { MillraceError, reasonOf } from '../core/errors.ts'
 import { secret } from './secrets.ts'
 
 const { Kafka, logLevel } = kafkajs
+/** How long a start waits for a cluster that does not answer, before it says so. */
+const PATIENCE_MS = 5000
 const require = createRequire(import.meta.url)
 
 export interface KafkaConnectionOptions {
@@ -39,7 +42,7 @@ export interface OffsetRange {
 
 /** The brokers that a connection goes to, for people. */
 export function brokersOf({ brokers }: Pick<KafkaConnectionOptions, 'brokers'>): readonly string[] {
-  return brokers ?? (process.env.MILLRACE_KAFKA ?? '127.0.0.1:9092').split(',')
+  return (brokers ?? [process.env.MILLRACE_KAFKA ?? '127.0.0.1:9092']).flatMap((text) => text.split(','))
 }
 
 /** A Kafka cluster, as one process sees it: a kafkajs client with its traps closed, and what kafkajs does not know. */
@@ -68,19 +71,22 @@ export class KafkaConnection {
   }
 
   async admin(): Promise<Admin> {
-    this.#admin ??= this.#guard(async () => {
-      const admin = this.client.admin()
-      await admin.connect()
-      return admin
+    return this.#guard(() => {
+      this.#admin ??= (async () => {
+        const admin = this.client.admin()
+        await admin.connect()
+        return admin
+      })()
+      return this.#admin
     })
-    return this.#admin
   }
 
   /** Facts of a topic, or undefined where there is none. */
   topic(name: string): Promise<TopicFacts | undefined> {
     return this.#guard(async () => {
       const cluster = await this.#internalCluster()
-      const broker = await cluster.findControllerBroker()
+      // Any broker knows; the controller may be the dead one.
+      const broker = await cluster.findControllerBroker().catch(() => cluster.brokerPool.seedBroker)
       return broker.connectionPool.send(topicRequest(name))
     })
   }
@@ -132,11 +138,21 @@ export class KafkaConnection {
     return this.#cluster
   }
 
+  /** One broker of several may be dead, and leadership on the move: tried again for some seconds, with new connections. */
   async #guard<T>(run: () => Promise<T>): Promise<T> {
-    try {
-      return await run()
-    } catch (error) {
-      throw kafkaError(error, this.label)
+    for (const until = Date.now() + PATIENCE_MS; ; ) {
+      try {
+        return await run()
+      } catch (error) {
+        const told = kafkaError(error, this.label)
+        if (told.code !== 'MLR_ERR_SERVER_UNREACHABLE' || Date.now() > until) throw told
+        const [admin, cluster] = [this.#admin, this.#cluster]
+        this.#admin = undefined
+        this.#cluster = undefined
+        await (await admin?.catch(() => undefined))?.disconnect().catch(() => {})
+        await (await cluster?.catch(() => undefined))?.disconnect().catch(() => {})
+        await sleep(200)
+      }
     }
   }
 }
@@ -186,10 +202,15 @@ interface InternalCluster {
   connect(): Promise<void>
   disconnect(): Promise<void>
   refreshMetadata(): Promise<void>
-  findControllerBroker(): Promise<{ connectionPool: { send<T>(request: InternalRequest<T>): Promise<T> } }>
+  findControllerBroker(): Promise<InternalBroker>
+  readonly brokerPool: { readonly seedBroker: InternalBroker }
   findGroupCoordinator(options: { groupId: string }): Promise<{
     leaveGroup(options: { groupId: string; memberId: string }): Promise<void>
   }>
+}
+
+interface InternalBroker {
+  readonly connectionPool: { send<T>(request: InternalRequest<T>): Promise<T> }
 }
 
 interface InternalRequest<T> {

@@ -14,6 +14,8 @@ const SESSION_MS = 10_000
 const HEARTBEAT_MS = 1000
 /** How long a fetch waits for records: it is also how long a stop takes. */
 const LONG_POLL_MS = 200
+/** How often a start tries to join. */
+const MOST_TRIES = 5
 /** New partitions are found so soon. */
 const METADATA_MS = 10_000
 
@@ -130,17 +132,22 @@ class KafkaReader implements SourceReader, Claim {
       // Only markers of transactions: nothing to read, but the position moved.
       if (payload.batchSize === 0) this.#movedTo(payload.topic, payload.partition, Number(payload.lastOffset) + 1)
     })
-    try {
-      await this.#consumer.connect()
-      await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true })
-      await this.#consumer.run({
-        autoCommit: false,
-        eachBatchAutoResolve: false,
-        eachBatch: (payload) => this.#take(payload),
-      })
-    } catch (error) {
-      throw kafkaError(error, this.#connection.label)
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.#consumer.connect()
+        await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: true })
+        break
+      } catch (error) {
+        // The topics were there a moment ago: another broker will know.
+        if (tries === MOST_TRIES) throw kafkaError(error, this.#connection.label)
+        await sleep(500)
+      }
     }
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      eachBatch: (payload) => this.#take(payload),
+    })
   }
 
   /** Waits until the partitions are ours; false if that was given up. */

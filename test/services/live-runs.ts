@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { isClick } from '../../pipelines/click.ts'
 import { type KafkaCluster, type MongoServer, OwnServers, whyNoServers } from '../../services/index.ts'
@@ -85,12 +86,25 @@ export class LiveCase {
 
   async produce(count: number, partitions = 3): Promise<void> {
     const producer = this.#servers.connection.client.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      // Brokers may be dead, and their leaderships on the move.
+      retry: { retries: 30, initialRetryTime: 100, maxRetryTime: 1000 },
       createPartitioner:
         () =>
         ({ message }) =>
           message.partition as number,
     })
-    await producer.connect()
+    // The broker that it asks first may be the dead one.
+    for (let tries = 0; ; tries++) {
+      try {
+        await producer.connect()
+        break
+      } catch (error) {
+        if (tries === 20) throw error
+        await sleep(500)
+      }
+    }
     const spreader = new KafkaSpreader(
       this.name,
       Array.from({ length: partitions }, (_, i) => i),
