@@ -1,9 +1,9 @@
 import { faultsWanted } from '../core/fault-point.ts'
 
 /** Of the time, checkpoints hold the stream for one part, and leave it at least so many: under load they come less often. */
-const STREAM_SHARE = 6
+const STREAM_SHARE = 9
 /** What does not hold the stream (writing parts, the sinks' own threads) takes of the machine all the same; but nobody waits for it long. */
-const REST_SHARE = 4
+const REST_SHARE = 6
 const LONGEST_REST_MS = 1000
 /** A stream that has brought nothing for so long does not mind. */
 const IDLE_MS = 200
@@ -11,7 +11,7 @@ const IDLE_MS = 200
 const FEW_CHANGES = 1000
 /** A larger checkpoint costs more for each change: sorting, and more garbage that lives. Measured between ten thousand and a million. */
 const GROWTH = 1.16
-const MOST_GROWTH = 4
+const MOST_GROWTH = 8
 
 /**
  * When the next checkpoint is due: after the interval, but later where it would hold the stream for too large a share of the time. What it
