@@ -269,7 +269,7 @@ async function checkpoints(path: string): Promise<void> {
     longest: number
   }
   say(
-    `${(5 * RECORDS).toLocaleString('en-US')} clicks of 10,000 users into SQLite, a checkpoint each 250 ms or as often as a tenth of the time allows; median of ${plain.length}.\n`,
+    `${(5 * RECORDS).toLocaleString('en-US')} clicks of 10,000 users into SQLite, a checkpoint each 250 ms or as often as its pace allows; median of ${plain.length}.\n`,
   )
   say('| | seconds |')
   say('| --- | ---: |')
