@@ -5,8 +5,8 @@ import { MillraceError, reasonOf } from '../core/errors.ts'
 import { secret } from './secrets.ts'
 
 const { Kafka, logLevel } = kafkajs
-/** How long a start waits for a cluster that does not answer, before it says so. */
-const PATIENCE_MS = 5000
+/** How long a start waits for a cluster that does not answer, before it says so; and for one that has answered before. */
+const [PATIENCE_MS, LONG_PATIENCE_MS] = [5000, 60_000]
 const require = createRequire(import.meta.url)
 
 export interface KafkaConnectionOptions {
@@ -51,6 +51,7 @@ export class KafkaConnection {
   readonly client: KafkaClient
   #admin: Promise<Admin> | undefined
   #cluster: Promise<InternalCluster> | undefined
+  #answered = false
 
   constructor(options: KafkaConnectionOptions) {
     healRequestQueue()
@@ -140,12 +141,15 @@ export class KafkaConnection {
 
   /** One broker of several may be dead, and leadership on the move: tried again for some seconds, with new connections. */
   async #guard<T>(run: () => Promise<T>): Promise<T> {
-    for (const until = Date.now() + PATIENCE_MS; ; ) {
+    for (const began = Date.now(); ; ) {
       try {
-        return await run()
+        const result = await run()
+        this.#answered = true
+        return result
       } catch (error) {
         const told = kafkaError(error, this.label)
-        if (told.code !== 'MLR_ERR_SERVER_UNREACHABLE' || Date.now() > until) throw told
+        const patience = this.#answered ? LONG_PATIENCE_MS : PATIENCE_MS
+        if (told.code !== 'MLR_ERR_SERVER_UNREACHABLE' || Date.now() - began > patience) throw told
         const [admin, cluster] = [this.#admin, this.#cluster]
         this.#admin = undefined
         this.#cluster = undefined

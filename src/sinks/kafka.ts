@@ -22,6 +22,8 @@ export interface KafkaSinkOptions extends KafkaConnectionOptions {
 /** What a pipeline has written, by its transactional id: the mark that is in the same transaction as the records. */
 const MARKS = 'millrace-marks'
 const LONGEST_WAIT_MS = 2000
+/** How often the mark is asked for, where a broker has just gone. */
+const MOST_TRIES = 10
 
 /** As text in a checkpoint: key and value in base64, or null. */
 type Prepared = readonly [key: string | null, value: string | null, headers: Record<string, string> | null | undefined]
@@ -229,6 +231,13 @@ async function makeMarks(connection: KafkaConnection): Promise<void> {
 }
 
 async function readMark(connection: KafkaConnection, id: string): Promise<Mark | undefined> {
-  const text = (await lastValues(connection, MARKS, `millrace-marks-${randomUUID()}`)).get(id)
-  return text === undefined ? undefined : (JSON.parse(text) as Mark)
+  for (let tries = 0; ; tries++) {
+    try {
+      const text = (await lastValues(connection, MARKS, `millrace-marks-${randomUUID()}`)).get(id)
+      return text === undefined ? undefined : (JSON.parse(text) as Mark)
+    } catch (error) {
+      if (!isMillraceError(error, 'MLR_ERR_SERVER_UNREACHABLE') || tries === MOST_TRIES) throw error
+      await sleep(LONGEST_WAIT_MS)
+    }
+  }
 }

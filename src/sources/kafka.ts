@@ -15,7 +15,7 @@ const HEARTBEAT_MS = 1000
 /** How long a fetch waits for records: it is also how long a stop takes. */
 const LONG_POLL_MS = 200
 /** How often a start tries to join. */
-const MOST_TRIES = 5
+const MOST_TRIES = 20
 /** New partitions are found so soon. */
 const METADATA_MS = 10_000
 

@@ -16,6 +16,9 @@ describe.skipIf(skipped !== undefined)('three brokers, and a database that wants
     const live = await servers.make()
     const child = start([PLAN, 'run'], { env: live.env })
     const out = ended(child)
+    await live.produce(300)
+    const users = servers.client.db(live.name).collection('users')
+    while ((await users.countDocuments()) === 0 && child.exitCode === null) await sleep(100)
     for (let broker = 0; broker < 3; broker++) {
       await live.produce(300)
       await servers.kafka.killBroker(broker)
