@@ -9,7 +9,10 @@ import { KafkaConnection } from '../src/connections/kafka.ts'
 import { clickLines } from '../src/sources/clicks.ts'
 import { median } from './measure.ts'
 
-const [records = 3_000_000, rounds = 3] = process.argv.slice(2).map(Number)
+const [wanted = 3_000_000, rounds = 3] = process.argv.slice(2).map(Number)
+/** As many in each of the three partitions, in thousands. */
+const records = 3000 * Math.ceil(wanted / 3000)
+if (!(records > 0 && rounds > 0)) throw new Error('usage: node bench/kafka.ts [RECORDS] [ROUNDS]')
 const TOPIC = 'clickstream-data'
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 const servers = new OwnServers(say)

@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { HADOOP_REQUIREMENTS, HadoopCluster, hadoopPorts } from './hadoop.ts'
 import { KAFKA_REQUIREMENTS, KafkaCluster } from './kafka.ts'
 import { MONGO_REQUIREMENTS, MongoServer } from './mongo.ts'
 import { freePorts } from './ports.ts'
 import { runningServers } from './processes.ts'
 import { missing } from './requirements.ts'
 
+export { HadoopCluster } from './hadoop.ts'
 export { KafkaCluster } from './kafka.ts'
 export { MongoServer } from './mongo.ts'
 
@@ -53,6 +55,23 @@ export class OwnServers {
     return server.start()
   }
 
+  /** HDFS, and with `yarn` also the daemons that run jobs. */
+  async hadoop({ yarn = false, dataNodes = 1 } = {}): Promise<HadoopCluster> {
+    await runningServers()
+    const id = `own-hadoop-${process.pid}-${++started}`
+    const [port] = (await freePorts(hadoopPorts(dataNodes))) as [number]
+    const cluster = new HadoopCluster({
+      id,
+      folder: join(this.#folder, id),
+      port,
+      dataNodes,
+      ...(this.#say ? { say: this.#say } : {}),
+    })
+    this.#stops.push(() => cluster.stop())
+    await Promise.all([cluster.startHdfs(), ...(yarn ? [cluster.startYarn()] : [])])
+    return cluster
+  }
+
   async stop(): Promise<void> {
     await Promise.allSettled(this.#stops.map((stop) => stop()))
     rmSync(this.#folder, { recursive: true, force: true })
@@ -61,6 +80,6 @@ export class OwnServers {
 
 /** Why the servers can't be had on this machine, or undefined where they can, perhaps after an installation. */
 export function whyNoServers(): string | undefined {
-  const lacking = missing([...KAFKA_REQUIREMENTS, ...MONGO_REQUIREMENTS])
+  const lacking = missing([...KAFKA_REQUIREMENTS, ...MONGO_REQUIREMENTS, ...HADOOP_REQUIREMENTS])
   return process.getuid?.() === 0 ? undefined : lacking
 }

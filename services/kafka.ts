@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cacheFolder } from './cache.ts'
+import { fetchJars } from './maven.ts'
 import { type ServerProcess, startProcess } from './processes.ts'
-import { JAVA, MAVEN, provide } from './requirements.ts'
+import { JAVA, MAVEN } from './requirements.ts'
 
 export const KAFKA_VERSION = '4.3.1'
 export const KAFKA_REQUIREMENTS = [JAVA, MAVEN]
@@ -164,31 +165,12 @@ logger.k.level = info
 
 /** The broker's jars, once, from Maven Central. */
 export function fetchKafka(say: (line: string) => void = () => {}): void {
-  provide([JAVA], say)
-  const home = cacheFolder(`kafka-${KAFKA_VERSION}`)
-  const lib = join(home, 'lib')
-  if (existsSync(lib)) return
-  provide([MAVEN], say)
-  say(`fetching Apache Kafka ${KAFKA_VERSION} (44 MB) …`)
-  const work = `${home}.${process.pid}.tmp`
-  mkdirSync(work, { recursive: true })
-  const dependency = (group: string, artifact: string, version: string): string =>
-    `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`
-  writeFileSync(
-    join(work, 'pom.xml'),
-    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>millrace</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>
-${dependency('org.apache.kafka', 'kafka_2.13', KAFKA_VERSION)}
-${dependency('org.apache.logging.log4j', 'log4j-slf4j-impl', '2.25.4')}
-</dependencies></project>
-`,
+  fetchJars(
+    {
+      name: `kafka-${KAFKA_VERSION}`,
+      what: `Apache Kafka ${KAFKA_VERSION} (44 MB)`,
+      artifacts: [`org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`, 'org.apache.logging.log4j:log4j-slf4j-impl:2.25.4'],
+    },
+    say,
   )
-  try {
-    const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${join(work, 'lib')}`]
-    execFileSync('mvn', ['-q', '-B', '-f', join(work, 'pom.xml'), ...goal], { stdio: ['ignore', 'pipe', 'pipe'] })
-    mkdirSync(home, { recursive: true })
-    if (!existsSync(lib)) renameSync(join(work, 'lib'), lib)
-  } finally {
-    rmSync(work, { recursive: true, force: true })
-  }
 }

@@ -1,4 +1,5 @@
 import type { CheckpointStore } from './checkpoints/store.ts'
+import type { HdfsConnectionOptions } from './connections/hdfs.ts'
 import { MillraceError, show } from './core/errors.ts'
 import { printableUrl } from './core/url.ts'
 import {
@@ -6,6 +7,8 @@ import {
   directoryStore,
   type FileSinkOptions,
   file,
+  hdfs,
+  hdfsStore,
   kafka,
   mongo,
   mongoStore,
@@ -17,7 +20,7 @@ import type { Sink } from './sinks/sink.ts'
 import type { ClicksOptions } from './sources/clicks.ts'
 import type { Source } from './sources/source.ts'
 
-/** The checkpoint store that a `--checkpoint` names: a folder, or `mongodb://host/database`. */
+/** The checkpoint store that a `--checkpoint` names: a folder, `hdfs://namenode:9870/folder` or `mongodb://host/database`. */
 export async function openCheckpointStore(
   url: string,
   pipeline: string,
@@ -28,6 +31,10 @@ export async function openCheckpointStore(
     const { server, database } = mongoParts(url)
     return mongoStore({ url: server, database }, pipeline, say)
   }
+  if (url.startsWith('hdfs:')) {
+    const { path, options } = hdfsParts(url)
+    return hdfsStore(options, `${path === '/' ? '' : path}/${pipeline}`, say)
+  }
   return directoryStore(url)
 }
 
@@ -36,6 +43,7 @@ export function sourceOfUrl(url: string): Source<unknown> {
   if (url === '-') return stdin()
   if (url.startsWith('clicks:')) return clicks(clicksOptions(url))
   if (url.startsWith('kafka:')) return kafkaOfUrl(url)
+  if (url.startsWith('hdfs:')) return hdfsOfUrl(url)
   refuseOtherSystems(url)
   return file(url)
 }
@@ -46,6 +54,7 @@ export function sinkOfUrl(url: string, format: FileSinkOptions = {}): Sink<unkno
   if (url.startsWith('sqlite:')) return sqliteOfUrl(url)
   if (isMongoUrl(url)) return mongoOfUrl(url)
   if (url.startsWith('kafka:')) return kafkaOfUrl(url)
+  if (url.startsWith('hdfs:')) return hdfsOfUrl(url, format)
   refuseOtherSystems(url)
   if (url === '') throw new MillraceError('MLR_ERR_USAGE', '--to takes a path or -; got nothing')
   return file(url, format)
@@ -153,6 +162,34 @@ function kafkaOfUrl(url: string): Source<string> & Sink<unknown> {
   })
 }
 
+/** `hdfs://namenode:9870,another:9870/path?user=u&tls=true`; without a host the environment's MILLRACE_WEBHDFS. */
+function hdfsParts(url: string): { readonly path: string; readonly options: HdfsConnectionOptions } {
+  const match = /^(hdfs):\/\/(?:([^@/]*)@)?([^/]*)(\/[^?]*)(?:\?(.*))?$/.exec(url)
+  if (match === null)
+    throw new MillraceError(
+      'MLR_ERR_USAGE',
+      `${printableUrl(url)}: HDFS is hdfs://NAMENODE:9870/PATH, by its HTTP port`,
+    )
+  const [, , user, hosts = '', path = '/', query] = match
+  const given = new URLSearchParams(query ?? '')
+  const unknown = [...given.keys()].find((name) => name !== 'user' && name !== 'tls')
+  if (unknown !== undefined) throw new MillraceError('MLR_ERR_USAGE', `hdfs: has no ${show(unknown)}; it has user, tls`)
+  const who = user ?? given.get('user') ?? ''
+  return {
+    path,
+    options: {
+      ...(hosts === '' ? {} : { nameNodes: hosts.split(',') }),
+      ...(who === '' ? {} : { user: who }),
+      ...(given.get('tls') === 'true' ? { tls: true } : {}),
+    },
+  }
+}
+
+function hdfsOfUrl(url: string, format: FileSinkOptions = {}): Source<string> & Sink<unknown> {
+  const { path, options } = hdfsParts(url)
+  return hdfs(path, { ...format, ...options })
+}
+
 /** `kafka://…` is no file, and a file that looks so can be named `./kafka://…`. */
 function refuseOtherSystems(url: string): void {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1]
@@ -161,7 +198,7 @@ function refuseOtherSystems(url: string): void {
     throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: name a file by its path, without file:`)
   throw new MillraceError(
     'MLR_ERR_USAGE',
-    `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, -, clicks:, kafka:, sqlite: and mongodb:; for a file of that name write ./${scheme}:…`,
+    `${printableUrl(url)}: this version has no ends for '${scheme}:' — it has files, folders, globs, -, clicks:, hdfs:, kafka:, sqlite: and mongodb:; for a file of that name write ./${scheme}:…`,
   )
 }
 

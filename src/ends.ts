@@ -1,8 +1,9 @@
 import type { CheckpointStore } from './checkpoints/store.ts'
 import type { MongoConnectionOptions } from './connections/mongo.ts'
 import { MillraceError, show } from './core/errors.ts'
-import type { FormatName, TextFormat } from './formats/format.ts'
-import { mistakeIn, type Rotation } from './sinks/event-files.ts'
+import { type FileSinkOptions, type LineSourceOptions, type TextSinkOptions, textFormat } from './ends/text.ts'
+import type { TextFormat } from './formats/format.ts'
+import { mistakeIn } from './sinks/event-files.ts'
 import type { KafkaSinkOptions } from './sinks/kafka.ts'
 import type { MongoSinkOptions } from './sinks/mongo.ts'
 import type { Sink } from './sinks/sink.ts'
@@ -11,26 +12,8 @@ import type { ClicksOptions } from './sources/clicks.ts'
 import type { KafkaSourceOptions } from './sources/kafka-positions.ts'
 import type { Source } from './sources/source.ts'
 
-/** How a text sink writes. */
-export interface TextSinkOptions {
-  /** 'json' (the default): one value a line. 'tsv': one row a line. 'lines': texts as they are. 'table': for people. */
-  readonly format?: FormatName
-  /** Only 'tsv' and 'table': which members, in which order. */
-  readonly columns?: readonly string[]
-}
-
-/** How a sink of files writes. */
-export interface FileSinkOptions extends TextSinkOptions {
-  /** Events go to many files, each seen when it is closed and named by the source positions that it covers. */
-  readonly rotate?: Rotation
-  /** Only with checkpoints, of a table: 'snapshot' (the default) is one file that holds the whole table; 'changes' is a log of its changes. */
-  readonly table?: 'snapshot' | 'changes'
-}
-
-export interface LineSourceOptions {
-  /** Longer lines are skipped and counted, never held in memory. Default 16 MiB. */
-  readonly maxLineBytes?: number
-}
+export { type HdfsOptions, hdfs, hdfsStore } from './ends/hdfs.ts'
+export type { FileSinkOptions, LineSourceOptions, TextSinkOptions } from './ends/text.ts'
 
 /**
  * A file, as source or sink.
@@ -292,10 +275,6 @@ export async function mongoStore(
   say: (line: string) => void,
 ): Promise<CheckpointStore> {
   return (await import('./checkpoints/mongo.ts')).openMongoStore(options, pipeline, say)
-}
-
-function textFormat({ format = 'json', columns }: TextSinkOptions): TextFormat {
-  return columns === undefined ? { format } : { format, columns }
 }
 
 function fileSink(path: string, format: TextFormat, options: Pick<FileSinkOptions, 'rotate' | 'table'>): Sink<unknown> {

@@ -30,6 +30,8 @@ export {
   clicks,
   type FileSinkOptions,
   file,
+  type HdfsOptions,
+  hdfs,
   type KafkaOptions,
   kafka,
   type LineSourceOptions,

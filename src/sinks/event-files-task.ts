@@ -1,8 +1,6 @@
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { basename, extname, join } from 'node:path'
+import { posix } from 'node:path'
 import { MillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
-import { syncPath } from '../core/sync.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
 import {
   EventFiles,
@@ -12,14 +10,19 @@ import {
   type OpenFile,
   type Rotation,
 } from './event-files.ts'
-import { copyFirst, isPacked, OwnedFiles, packInto, sizeOf } from './owned-files.ts'
+import { type FilePlace, isPacked } from './file-place.ts'
+import { OwnedFiles } from './owned-files.ts'
 import type { Lineage, Output, SinkWriter, Takeover, TaskSink, Version } from './sink.ts'
+
+const { basename, extname, join } = posix
 
 export interface EventFilesOptions {
   /** `out/events.ndjson`: the files lie in `out` and are named `events.PARTITION.FROM-TO.ndjson`. */
   readonly path: string
   readonly format: TextFormat
   readonly rotate: Rotation
+  /** Default: this machine's disk. */
+  readonly place?: FilePlace
 }
 
 /** What the next owner must know: the files as they were before the pending steps, and who holds their temporary names. */
@@ -37,6 +40,7 @@ interface Prepared {
 /** Writes events to files that are seen when they are closed. A table's rows are written as a log of their changes. */
 class EventFilesWriter {
   readonly #files: OwnedFiles
+  readonly #place: FilePlace
   readonly #events: EventFiles
   readonly #line: (value: unknown) => string
   readonly #path: string
@@ -47,14 +51,15 @@ class EventFilesWriter {
   /** Files that the former owner had closed already. */
   readonly #gone = new Set<number>()
 
-  constructor({ path, format, rotate }: EventFilesOptions) {
+  constructor({ path, format, rotate, place }: EventFilesOptions) {
     if (format.format === 'table')
       throw new MillraceError(
         'MLR_ERR_USAGE',
         `${path}: a file of events can't be a table for people — use json or tsv`,
       )
     this.#path = path
-    this.#files = new OwnedFiles(path)
+    this.#files = new OwnedFiles(path, place)
+    this.#place = this.#files.place
     const text = openFormat(format)
     this.#line = (value) => text.value(value)
     this.#events = new EventFiles(rotate, (label, from, to) => this.#name(label, from, to))
@@ -128,7 +133,7 @@ class EventFilesWriter {
           written += step.text.split('\n').length - 1
           if (this.#gone.has(step.id)) continue
           const path = this.#files.temporary(step.id)
-          await writeAt(path, step.at, step.text, touched.has(path) || step.at > 0)
+          await this.#place.append(path, step.at, step.text)
           touched.add(path)
           faultPoint('between files')
         } else {
@@ -136,8 +141,7 @@ class EventFilesWriter {
           touched.delete(this.#files.temporary(step.id))
         }
       }
-      for (const path of touched) await syncPath(path)
-      await syncPath(this.#files.folder)
+      await this.#place.sync(touched, this.#files.folder)
     })
     if (!own) {
       this.#events.state = after
@@ -148,23 +152,25 @@ class EventFilesWriter {
 
   /** A checkpoint of ours names our own temporary files, so those of the former owner may go. */
   async committed(): Promise<void> {
-    for (const path of this.#inherited) await rm(path, { force: true })
+    for (const path of this.#inherited) await this.#files.guard(() => this.#place.remove(path))
     this.#inherited = []
   }
 
   /** What is not closed is not wanted. */
   async abandon(): Promise<void> {
     for (const { open: file } of Object.values(this.#events.state.partitions))
-      if (file !== null) await rm(this.#files.temporary(file.id), { force: true })
+      if (file !== null) await this.#place.remove(this.#files.temporary(file.id))
   }
 
   async #inherit(file: OpenFile, holder: string, keep: Set<string>): Promise<void> {
     const former = this.#files.temporary(file.id, holder)
-    const size = await sizeOf(former)
+    const sizeOfFormer = (): Promise<number | undefined> => this.#files.guard(() => this.#place.size(former))
+    let size = await sizeOfFormer()
     if (size === undefined) {
       this.#gone.add(file.id)
       return
     }
+    if (size < file.bytes && (await this.#place.mayGrow(former))) size = (await sizeOfFormer()) ?? 0
     if (size < file.bytes)
       throw new MillraceError(
         'MLR_ERR_CHECKPOINT_DAMAGED',
@@ -172,15 +178,15 @@ class EventFilesWriter {
       )
     keep.add(former)
     this.#inherited.push(former)
-    await this.#files.guard(() => copyFirst(former, this.#files.temporary(file.id), file.bytes))
+    await this.#files.guard(() => this.#place.copyFirst(former, this.#files.temporary(file.id), file.bytes))
   }
 
   async #reveal({ id, bytes, name }: Extract<FileStep, { do: 'close' }>): Promise<void> {
     const temporary = this.#files.temporary(id)
     const target = join(this.#files.folder, name)
-    const size = await sizeOf(temporary)
+    const size = await this.#place.size(temporary)
     if (size === undefined) {
-      const there = await sizeOf(target)
+      const there = await this.#place.size(target)
       if (there !== undefined && (isPacked(name) || there === bytes)) return
       throw new MillraceError(
         'MLR_ERR_CHECKPOINT_DAMAGED',
@@ -188,12 +194,12 @@ class EventFilesWriter {
       )
     }
     if (size !== bytes) throw new Error(`${temporary} has ${size} bytes, and ${bytes} were written`)
-    await syncPath(temporary)
+    await this.#place.sync([temporary], this.#files.folder)
     if (isPacked(name)) {
       const packed = this.#files.temporary(`${id}-packed`)
-      await packInto(temporary, packed, name)
+      await this.#place.pack(temporary, packed, name)
       await this.#files.reveal(packed, target)
-      await rm(temporary, { force: true })
+      await this.#place.remove(temporary)
     } else await this.#files.reveal(temporary, target)
   }
 
@@ -205,11 +211,11 @@ class EventFilesWriter {
       const pattern = new RegExp(
         `^${RegExp.escape(stem)}\\.(?:g(\\d+)\\.)?.*\\.\\d{12,}-\\d{12,}${RegExp.escape(extension)}$`,
       )
-      for (const name of await readdir(this.#files.folder)) {
+      for (const name of await this.#place.list(this.#files.folder)) {
         const match = pattern.exec(name)
         if (match === null || Number(match[1] ?? 1) >= generation) continue
-        await mkdir(aside, { recursive: true })
-        await rename(join(this.#files.folder, name), join(aside, name))
+        await this.#place.makeFolder(aside)
+        await this.#place.replace(join(this.#files.folder, name), join(aside, name))
       }
     })
   }
@@ -246,7 +252,7 @@ export function openEventFilesTask(options: EventFilesOptions, pipeline: string)
       await writer.files.record(pipeline, version)
       return written
     },
-    close: async () => {},
+    close: () => writer.files.place.close(),
   }
 }
 
@@ -262,18 +268,6 @@ export async function openEventFiles(options: EventFilesOptions): Promise<SinkWr
     write: (output) => put([output], false),
     close: () => put([], true),
     abort: () => writer.abandon(),
-  }
-}
-
-async function writeAt(path: string, at: number, text: string, exists: boolean): Promise<void> {
-  const file = await open(path, exists ? 'r+' : 'w')
-  try {
-    const bytes = Buffer.from(text)
-    // A disk that fills takes a part of it without an error; the rest then has one.
-    for (let done = 0; done < bytes.length; )
-      done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten
-  } finally {
-    await file.close()
   }
 }
 

@@ -1,24 +1,24 @@
-import { createReadStream, createWriteStream } from 'node:fs'
-import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { createGzip, createZstdCompress } from 'node:zlib'
+import { posix } from 'node:path'
 import { isMillraceError, MillraceError, reasonOf } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
-import { syncPath } from '../core/sync.ts'
+import { DISK } from './disk-place.ts'
+import type { FilePlace } from './file-place.ts'
 import type { Takeover, Version } from './sink.ts'
+
+const { basename, dirname, join } = posix
 
 /** Which temporary files and records belong to a sink, and what every publishing sink of files does with them. */
 export class OwnedFiles {
   readonly path: string
   readonly folder: string
+  readonly place: FilePlace
   readonly #base: string
   #holder = ''
   #takeover: Takeover | undefined
 
-  constructor(path: string) {
+  constructor(path: string, place: FilePlace = DISK) {
     this.path = path
+    this.place = place
     this.folder = dirname(path)
     this.#base = basename(path)
   }
@@ -31,7 +31,7 @@ export class OwnedFiles {
   async begin(takeover: Takeover): Promise<void> {
     this.#takeover = takeover
     this.#holder = holderOf(takeover.version)
-    await this.guard(() => mkdir(this.folder, { recursive: true }))
+    await this.guard(() => this.place.makeFolder(this.folder))
   }
 
   /** For a run without checkpoints: nobody can take it over. */
@@ -51,11 +51,11 @@ export class OwnedFiles {
   /** The temporary files of owners before this one; `keep` are those that the checkpoint names. */
   async removeOlder(keep: ReadonlySet<string>): Promise<void> {
     await this.guard(async () => {
-      for (const name of await readdir(this.folder)) {
+      for (const name of await this.place.list(this.folder)) {
         if (!name.startsWith(`.${this.#base}.`) || !name.endsWith('.tmp')) continue
         const holder = /\.(\d{6}-\d{12})\.tmp$/.exec(name)?.[1]
         if (holder === undefined || holder >= this.#holder || keep.has(join(this.folder, name))) continue
-        await rm(join(this.folder, name), { force: true })
+        await this.place.remove(join(this.folder, name))
       }
     })
   }
@@ -68,19 +68,20 @@ export class OwnedFiles {
     const temporary = this.temporary(`new-${basename(path)}`)
     await this.guard(async () => {
       await write(temporary)
-      await syncPath(temporary)
+      await this.place.sync([temporary], this.folder)
       faultPoint('file written')
       await this.#takeover?.stillOwner()
-      await rename(temporary, path)
-      await syncPath(this.folder)
+      await this.place.replace(temporary, path)
+      await this.place.sync([], this.folder)
     })
   }
 
   async recorded(): Promise<{ readonly pipeline: string; readonly version: Version } | undefined> {
+    const text = await this.guard(() => this.place.read(this.#recordPath))
+    if (text === undefined) return undefined
     try {
-      return JSON.parse(await readFile(this.#recordPath, 'utf8')) as { pipeline: string; version: Version }
+      return JSON.parse(text) as { pipeline: string; version: Version }
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return undefined
       throw new MillraceError(
         'MLR_ERR_CHECKPOINT_DAMAGED',
         `${this.#recordPath}, which says what was written to ${this.path}, can't be read: ${reasonOf(error)}`,
@@ -91,21 +92,17 @@ export class OwnedFiles {
 
   record(pipeline: string, version: Version): Promise<void> {
     return this.replace(this.#recordPath, (temporary) =>
-      writeWhole(temporary, `${JSON.stringify({ pipeline, version })}\n`),
+      this.place.write(temporary, `${JSON.stringify({ pipeline, version })}\n`),
     )
   }
 
   /** Gives a temporary file its name; never over another file. What is there with the same bytes is this very file. */
   async reveal(temporary: string, target: string): Promise<void> {
     await this.guard(async () => {
-      try {
-        await link(temporary, target)
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error
-        if (!(await sameBytes(temporary, target))) throw new Error(`${target} is there and holds something else`)
-      }
-      faultPoint('between link and unlink')
-      await rm(temporary, { force: true })
+      if (await this.place.reveal(temporary, target)) return
+      if (!(await this.place.sameBytes(temporary, target)))
+        throw new Error(`${target} is there and holds something else`)
+      await this.place.remove(temporary)
     })
   }
 
@@ -117,7 +114,11 @@ export class OwnedFiles {
       // A new owner removes what a former one has begun: then that is what there is to tell.
       await this.#takeover?.stillOwner()
       if (isMillraceError(error)) throw error
-      throw new MillraceError('MLR_ERR_OUTPUT_WRITE', `cannot write ${this.path}: ${reasonOf(error)}`, { cause: error })
+      throw new MillraceError(
+        'MLR_ERR_OUTPUT_WRITE',
+        `cannot write ${this.place.name(this.path)}: ${reasonOf(error)}`,
+        { cause: error },
+      )
     }
   }
 
@@ -129,59 +130,4 @@ export class OwnedFiles {
 /** In the order of the numbers also as text. */
 export function holderOf({ generation, number }: Version): string {
   return `${String(generation).padStart(6, '0')}-${String(number).padStart(12, '0')}`
-}
-
-/** Copies a file, packed as the suffix of its final name says. */
-export async function packInto(from: string, to: string, name: string): Promise<void> {
-  const packer = /\.gz$/i.test(name) ? createGzip() : createZstdCompress()
-  await pipeline(createReadStream(from), packer, createWriteStream(to, { flush: true }))
-}
-
-export function isPacked(name: string): boolean {
-  return /\.(gz|zst)$/i.test(name)
-}
-
-export async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-/** Copies the first bytes of a file into another one, which is made anew. */
-export async function copyFirst(from: string, to: string, bytes: number): Promise<void> {
-  const source = bytes === 0 ? Readable.from([]) : createReadStream(from, { end: bytes - 1 })
-  await pipeline(source, createWriteStream(to, { flush: true }))
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const file = await open(path, 'w')
-  try {
-    await file.writeFile(text)
-  } finally {
-    await file.close()
-  }
-}
-
-async function sameBytes(a: string, b: string): Promise<boolean> {
-  if ((await sizeOf(a)) !== (await sizeOf(b))) return false
-  const [left, right] = [await open(a), await open(b)]
-  try {
-    const [x, y] = [Buffer.alloc(1 << 20), Buffer.alloc(1 << 20)]
-    for (;;) {
-      const { bytesRead } = await left.read(x)
-      if (bytesRead === 0) return true
-      await right.read(y, 0, bytesRead)
-      if (Buffer.compare(x.subarray(0, bytesRead), y.subarray(0, bytesRead)) !== 0) return false
-    }
-  } finally {
-    await left.close()
-    await right.close()
-  }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException | undefined)?.code
 }

@@ -1,8 +1,9 @@
-import { rm, writeFile } from 'node:fs/promises'
 import { canonicalText } from '../core/canonical.ts'
 import { type Key, parseKey, sortByKey } from '../core/key.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
-import { isPacked, OwnedFiles, packInto, sizeOf } from './owned-files.ts'
+import { DISK } from './disk-place.ts'
+import { type FilePlace, isPacked } from './file-place.ts'
+import { OwnedFiles } from './owned-files.ts'
 import type { TaskSink, Version } from './sink.ts'
 
 type Change = readonly [key: string, index: number, value: unknown]
@@ -11,8 +12,13 @@ type Change = readonly [key: string, index: number, value: unknown]
  * A table as one file that always holds the whole of it, as of the last checkpoint: written anew and renamed. It holds the rows in memory, so
  * it is for tables that fit there; and each start gives it the whole table, so a crash need not be repaired.
  */
-export function openSnapshotTask(path: string, format: TextFormat, pipeline: string): TaskSink {
-  const files = new OwnedFiles(path)
+export function openSnapshotTask(
+  path: string,
+  format: TextFormat,
+  pipeline: string,
+  place: FilePlace = DISK,
+): TaskSink {
+  const files = new OwnedFiles(path, place)
   const rows = new Map<string, { readonly key: Key; readonly index: number; readonly value: unknown }>()
   let takeover: Version = { generation: 0, number: 0 }
   let ended = false
@@ -25,11 +31,11 @@ export function openSnapshotTask(path: string, format: TextFormat, pipeline: str
       content += text.row(key, index, value)
     content += text.end()
     await files.replace(path, async (temporary) => {
-      if (!isPacked(path)) return writeFile(temporary, content)
+      if (!isPacked(path)) return place.write(temporary, content)
       const plain = files.temporary('plain')
-      await writeFile(plain, content)
-      await packInto(plain, temporary, path)
-      await rm(plain, { force: true })
+      await place.write(plain, content)
+      await place.pack(plain, temporary, path)
+      await place.remove(plain)
     })
   }
   return {
@@ -60,11 +66,11 @@ export function openSnapshotTask(path: string, format: TextFormat, pipeline: str
         if (value === null) rows.delete(idOf(key, index))
         else rows.set(idOf(key, index), { key: parseKey(key), index, value })
       }
-      if (changes.length === 0 && (await files.guard(() => sizeOf(path))) !== undefined) return 0
+      if (changes.length === 0 && (await files.guard(() => place.size(path))) !== undefined) return 0
       await write()
       await files.record(pipeline, version)
       return changes.length
     },
-    close: async () => {},
+    close: () => place.close(),
   }
 }

@@ -1,6 +1,7 @@
-import { createReadStream, type ReadStream } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { glob, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { compareBytes } from '../core/canonical.ts'
 import { MillraceError, reasonOf, show } from '../core/errors.ts'
@@ -17,6 +18,13 @@ export interface InputFile {
    * the inode of a file that was deleted. (Where the file system knows no time of birth it is 0.)
    */
   readonly identity: string
+  /** Where it does not lie on a local disk: its bytes from one on. */
+  readonly open?: (start: number) => RawInput
+}
+
+/** The bytes of a file as they lie there, and how many of them have come. */
+export interface RawInput extends Readable {
+  readonly bytesRead: number
 }
 
 /** Reads this much at a time: below it the calls show in the profile, above it only the memory does. */
@@ -46,9 +54,10 @@ export async function findInputFiles(path: string): Promise<readonly InputFile[]
 /** The bytes of a file, unpacked by its suffix, from a byte on where it is not compressed. */
 export async function* readInputFile(
   file: InputFile,
-  options: { readonly start?: number; readonly opened?: (stream: ReadStream) => void } = {},
+  options: { readonly start?: number; readonly opened?: (stream: RawInput) => void } = {},
 ): AsyncGenerator<Buffer> {
-  const raw = createReadStream(file.path, { highWaterMark: READ_BYTES, start: options.start ?? 0 })
+  const start = options.start ?? 0
+  const raw: RawInput = file.open?.(start) ?? createReadStream(file.path, { highWaterMark: READ_BYTES, start })
   options.opened?.(raw)
   if (file.compression === undefined) {
     try {
@@ -91,6 +100,7 @@ export async function* readInputFile(
 }
 
 export function unreadable(path: string, error: unknown): MillraceError {
+  if (error instanceof MillraceError) return error
   return new MillraceError('MLR_ERR_INPUT_READ', `cannot read ${path}: ${reasonOf(error)}`, { cause: error })
 }
 
@@ -114,20 +124,29 @@ async function look(path: string): Promise<Found | undefined> {
 }
 
 function inputFile(path: string, { bytes, regular, identity }: Found): InputFile {
-  const compression = /\.gz$/i.test(path) ? 'gzip' : /\.zst$/i.test(path) ? 'zstd' : undefined
-  return { path, bytes, compression, regular, identity }
+  return { path, bytes, compression: compressionOf(path), regular, identity }
+}
+
+/** As a file's suffix tells it. */
+export function compressionOf(path: string): InputFile['compression'] {
+  return /\.gz$/i.test(path) ? 'gzip' : /\.zst$/i.test(path) ? 'zstd' : undefined
 }
 
 async function filesIn(folder: string): Promise<string[]> {
   try {
-    return (await readdir(folder)).filter((name) => !/^[._]/.test(name)).map((name) => join(folder, name))
+    return (await readdir(folder)).filter(isVisible).map((name) => join(folder, name))
   } catch (error) {
     throw unreadable(folder, error)
   }
 }
 
-function isGlob(path: string): boolean {
+export function isGlob(path: string): boolean {
   return /[*?[{]/.test(path)
+}
+
+/** Hadoop, too, passes over names that begin with `_` or `.`. */
+export function isVisible(name: string): boolean {
+  return !/^[._]/.test(name)
 }
 
 async function expand(pattern: string): Promise<string[]> {

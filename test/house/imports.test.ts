@@ -11,12 +11,12 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^sources\//, /^sinks\//, /^checkpoints\//, /^connections\//],
   [/^plan\//],
   [/^runtime\//, /^hadoop\//, /^observe\//],
-  [/^ends\.ts$/, /^end-urls\.ts$/, /^run\.ts$/, /^embed\.ts$/, /^verify\.ts$/, /^cli\//],
+  [/^ends\.ts$/, /^ends\//, /^end-urls\.ts$/, /^run\.ts$/, /^embed\.ts$/, /^verify\.ts$/, /^cli\//],
   [/^index\.ts$/, /^testing\//],
 ]
 /** What opens a source or a sink: `ends.ts` alone loads it, when it is used. */
 const IMPLEMENTATIONS =
-  /^(sources\/(file|stdin|memory|clicks|kafka)|sinks\/(file|stdout|memory|sqlite|event-files-task|snapshot-file|mongo|kafka)|checkpoints\/(directory|mongo))\.ts$/
+  /^(sources\/(file|stdin|memory|clicks|kafka|hdfs)|sinks\/(file|stdout|memory|sqlite|event-files-task|snapshot-file|mongo|kafka|hdfs-place|hdfs-file)|checkpoints\/(directory|mongo|hdfs))\.ts$/
 
 interface Import {
   readonly from: string
@@ -57,7 +57,8 @@ describe('the house', () => {
   it('loads what opens an end only in ends.ts, and only when it is used', () => {
     // What is only a type is gone when it runs.
     const wrong = imports.filter(
-      ({ from, to, lazy, typeOnly }) => IMPLEMENTATIONS.test(to) && !typeOnly && !(from === 'ends.ts' && lazy),
+      ({ from, to, lazy, typeOnly }) =>
+        IMPLEMENTATIONS.test(to) && !typeOnly && !(/^ends(\.ts$|\/)/.test(from) && lazy),
     )
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([])
   })

@@ -1,0 +1,239 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, realpathSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { cacheFolder } from './cache.ts'
+import { DATANODE_PORTS, dataNodeConf, HADOOP_PORTS, writeHadoopConf } from './hadoop-conf.ts'
+import { fetchJars } from './maven.ts'
+import { type ServerProcess, startProcess } from './processes.ts'
+import { JAVA, MAVEN } from './requirements.ts'
+
+export const HADOOP_VERSION = '3.5.0'
+/** 3.5.0 is not on Maven Central; this one runs on it. */
+export const STREAMING_VERSION = '3.4.2'
+export const HADOOP_REQUIREMENTS = [JAVA, MAVEN]
+
+export interface HadoopOptions {
+  readonly id: string
+  /** Holds configuration, data and logs; made if it is not there. One folder belongs to one set of ports. */
+  readonly folder: string
+  /** The first of as many ports as {@link hadoopPorts} says. */
+  readonly port: number
+  readonly dataNodes?: number
+  readonly detached?: boolean
+  readonly say?: (line: string) => void
+}
+
+type Daemon = 'namenode' | `datanode-${number}` | 'resourcemanager' | 'nodemanager' | 'historyserver'
+
+export function hadoopPorts(dataNodes = 1): number {
+  return HADOOP_PORTS.length + DATANODE_PORTS * dataNodes
+}
+
+/** A cluster of real Apache Hadoop daemons on 127.0.0.1: HDFS, and YARN where it is asked for. */
+export class HadoopCluster {
+  readonly #options: HadoopOptions
+  readonly #lib: string
+  #prepared = false
+  readonly daemons = new Map<Daemon, ServerProcess>()
+
+  constructor(options: HadoopOptions) {
+    this.#options = options
+    this.#lib = join(cacheFolder(`hadoop-${HADOOP_VERSION}`), 'lib')
+  }
+
+  /** For millrace: `hdfs://host:port`, the namenode's HTTP port. */
+  get url(): string {
+    return `hdfs://127.0.0.1:${this.port('nameNodeHttp')}`
+  }
+
+  /** The resource manager's HTTP address. */
+  get yarnUrl(): string {
+    return `http://127.0.0.1:${this.port('resourceManagerHttp')}`
+  }
+
+  get conf(): string {
+    return join(this.#options.folder, 'conf')
+  }
+
+  get lib(): string {
+    return this.#lib
+  }
+
+  port(name: string): number {
+    return this.#options.port + (HADOOP_PORTS as readonly string[]).indexOf(name)
+  }
+
+  /** What a client needs in its environment to find this cluster. */
+  get environment(): Readonly<Record<string, string>> {
+    return {
+      MILLRACE_WEBHDFS: this.url,
+      MILLRACE_YARN: this.yarnUrl,
+      HADOOP_CONF_DIR: this.conf,
+      MILLRACE_HADOOP_JARS: this.#lib,
+    }
+  }
+
+  async startHdfs(): Promise<this> {
+    this.#prepare()
+    const { dataNodes = 1 } = this.#options
+    await Promise.all([
+      this.startDaemon('namenode'),
+      ...Array.from({ length: dataNodes }, (_, i) => this.startDaemon(`datanode-${i + 1}`)),
+    ])
+    await this.untilHdfsWorks()
+    return this
+  }
+
+  /** The daemons of YARN and of the job history; HDFS must have been started. */
+  async startYarn(): Promise<this> {
+    this.#prepare()
+    const names = ['resourcemanager', 'nodemanager', 'historyserver'] as const
+    await Promise.all(names.map((name) => this.startDaemon(name)))
+    const manager = this.daemons.get('resourcemanager') as ServerProcess
+    await manager.until(() => says(`${this.yarnUrl}/ws/v1/cluster/metrics`, /"activeNodes":1/), 90_000)
+    const history = this.daemons.get('historyserver') as ServerProcess
+    await history.until(
+      () => says(`http://127.0.0.1:${this.port('historyHttp')}/ws/v1/history/info`, /startedOn/),
+      90_000,
+    )
+    return this
+  }
+
+  /** Every datanode is there, and the namenode has left its safe mode. */
+  async untilHdfsWorks(): Promise<void> {
+    const { dataNodes = 1 } = this.#options
+    const url = `http://127.0.0.1:${this.port('nameNodeHttp')}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState`
+    await (this.daemons.get('namenode') as ServerProcess).until(
+      async () =>
+        (await says(url, /"FSState" : "Operational"/)) && says(url, new RegExp(`"NumLiveDataNodes" : ${dataNodes}\\b`)),
+      90_000,
+    )
+  }
+
+  /** Starts one daemon, also again with its data; it may not be ready yet. */
+  async startDaemon(name: Daemon): Promise<void> {
+    const { id, folder, detached = false } = this.#options
+    const [kind, number] = name.split('-') as [string, string | undefined]
+    const { main, heap } = DAEMONS[kind] as (typeof DAEMONS)[string]
+    const log = join(folder, 'log', `${name}.log`)
+    const own = number === undefined ? [] : [dataNodeConf(folder, Number(number) - 1)]
+    this.daemons.set(
+      name,
+      startProcess({
+        id: `${id}-${name}`,
+        service: kind === 'namenode' || kind === 'datanode' ? 'hdfs' : 'yarn',
+        url: kind === 'namenode' || kind === 'datanode' ? this.url : this.yarnUrl,
+        log,
+        command: 'java',
+        args: [...this.#java(heap, own), main],
+        // What a job's tasks start as `node` is this one.
+        env: { ...this.#javaEnvironment(), PATH: `${join(process.execPath, '..')}:${process.env.PATH}` },
+        detached,
+      }),
+    )
+  }
+
+  async kill(name: Daemon): Promise<void> {
+    this.daemons.get(name)?.signal('SIGKILL')
+    await this.daemons.get(name)?.gone(5000)
+  }
+
+  async stop(): Promise<void> {
+    // A node manager that had a job ends slowly, and holds nothing that another start needs.
+    this.daemons.get('nodemanager')?.signal('SIGKILL')
+    await Promise.all([...this.daemons.values()].map((daemon) => daemon.stop()))
+  }
+
+  #prepare(): void {
+    if (this.#prepared) return
+    this.#prepared = true
+    fetchHadoop(this.#options.say)
+    const { folder, dataNodes = 1 } = this.#options
+    const first = this.#options.port + HADOOP_PORTS.length
+    writeHadoopConf({
+      folder,
+      port: (name) => this.port(name),
+      dataNodePorts: Array.from({ length: dataNodes }, (_, i) => first + DATANODE_PORTS * i),
+      lib: this.#lib,
+    })
+    if (existsSync(join(folder, 'data', 'name', 'current'))) return
+    const format = [DAEMONS.namenode?.main as string, '-format', '-force', '-nonInteractive']
+    execFileSync('java', [...this.#java(128), ...format], {
+      stdio: 'pipe',
+      env: { ...process.env, ...this.#javaEnvironment() },
+    })
+  }
+
+  #java(heapMb: number, before: readonly string[] = []): string[] {
+    const log = join(this.#options.folder, 'log')
+    const path = [...before, this.conf, join(this.#lib, '*')].join(':')
+    return [...HADOOP_JVM, `-Xmx${heapMb}m`, `-Dhadoop.log.dir=${log}`, `-Dyarn.log.dir=${log}`, '-cp', path]
+  }
+
+  #javaEnvironment(): NodeJS.ProcessEnv {
+    return { HADOOP_CONF_DIR: this.conf, JAVA_HOME: process.env.JAVA_HOME ?? javaHome() }
+  }
+}
+
+const SERVER = 'org.apache.hadoop'
+const DAEMONS: Readonly<Record<string, { readonly main: string; readonly heap: number }>> = {
+  namenode: { main: `${SERVER}.hdfs.server.namenode.NameNode`, heap: 96 },
+  datanode: { main: `${SERVER}.hdfs.server.datanode.DataNode`, heap: 96 },
+  resourcemanager: { main: `${SERVER}.yarn.server.resourcemanager.ResourceManager`, heap: 192 },
+  nodemanager: { main: `${SERVER}.yarn.server.nodemanager.NodeManager`, heap: 192 },
+  historyserver: { main: `${SERVER}.mapreduce.v2.hs.JobHistoryServer`, heap: 128 },
+}
+
+/** Hadoop reaches into Java's own packages; and of a small server the start is what takes long. */
+const HADOOP_JVM = [
+  '-XX:+IgnoreUnrecognizedVMOptions',
+  ...['java.io', 'java.lang', 'java.lang.reflect', 'java.math', 'java.net', 'java.text', 'java.util'],
+  ...['java.util.concurrent', 'java.util.zip', 'sun.security.util', 'sun.security.x509'],
+]
+  .map((name) => (name.startsWith('-') ? name : `--add-opens=java.base/${name}=ALL-UNNAMED`))
+  .concat(['-Djava.net.preferIPv4Stack=true', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-XX:-UsePerfData'])
+
+/** Hadoop's jars, once, from Maven Central. */
+export function fetchHadoop(say: (line: string) => void = () => {}): string {
+  const hadoop = (name: string): string => `org.apache.hadoop:hadoop-${name}:${HADOOP_VERSION}`
+  return fetchJars(
+    {
+      name: `hadoop-${HADOOP_VERSION}`,
+      what: `Apache Hadoop ${HADOOP_VERSION} (97 MB)`,
+      artifacts: [
+        ...['common', 'hdfs-client', 'hdfs', 'yarn-server-resourcemanager', 'yarn-server-nodemanager'].map(hadoop),
+        ...['yarn-server-timelineservice', 'mapreduce-client-jobclient', 'mapreduce-client-app'].map(hadoop),
+        ...['mapreduce-client-hs', 'mapreduce-client-shuffle'].map(hadoop),
+        `org.apache.hadoop:hadoop-streaming:${STREAMING_VERSION}`,
+      ],
+      without: NOT_NEEDED,
+    },
+    say,
+  )
+}
+
+const NOT_NEEDED = [
+  ...['mssql-jdbc', 'HikariCP', 'ehcache', 'cache-api', 'fst', 'jsonschema2pojo-core', 'codemodel', 'jsch', 'jline'],
+  ...['mqtt', 'redis', 'memcache', 'haproxy', 'stomp', 'smtp', 'xml'].map((name) => `netty-codec-${name}`),
+  ...['rxtx', 'udt', 'sctp', 'native-kqueue', 'native-epoll'].map((name) => `netty-transport-${name}`),
+  ...['netty-resolver-dns-native-macos', 'netty-resolver-dns-classes-macos', 'netty-handler-ssl-ocsp'],
+  ...['j2objc-annotations', 'jspecify', 'commons-csv'],
+]
+
+/** Where the `java` of the PATH lives: tasks are started from there. */
+function javaHome(): string {
+  const found = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((folder) => join(folder, 'java'))
+    .find((path) => existsSync(path))
+  return found === undefined ? '' : join(realpathSync(found), '..', '..')
+}
+
+async function says(url: string, pattern: RegExp): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(5000) })
+    return pattern.test(await response.text())
+  } catch {
+    return false
+  }
+}

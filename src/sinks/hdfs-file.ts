@@ -1,0 +1,45 @@
+import { posix } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { createGzip, createZstdCompress } from 'node:zlib'
+import type { HdfsConnection } from '../connections/hdfs.ts'
+import { openFormat, type TextFormat } from '../formats/format.ts'
+import type { SinkWriter } from './sink.ts'
+import { TextOutput } from './text.ts'
+
+/** One file of HDFS, packed by its suffix: seen as a whole when the run has ended well, and what was there before until then. */
+export async function openHdfsFile(connection: HdfsConnection, path: string, format: TextFormat): Promise<SinkWriter> {
+  const temporary = posix.join(posix.dirname(path), `.${posix.basename(path)}.${process.pid}-${Date.now()}.tmp`)
+  await connection.makeFolder(posix.dirname(path))
+  const head = /\.gz$/i.test(path) ? createGzip() : /\.zst$/i.test(path) ? createZstdCompress() : new PassThrough()
+  const uploaded = connection.createFrom(temporary, head)
+  let failed: { readonly error: unknown } | undefined
+  uploaded.catch((error: unknown) => {
+    failed = { error }
+    head.destroy()
+  })
+  const output = new TextOutput(head, openFormat(format))
+  const told = async <T>(run: () => Promise<T>): Promise<T> => {
+    try {
+      return await run()
+    } catch (error) {
+      // What the server said is why the stream broke.
+      throw failed?.error ?? error
+    }
+  }
+  return {
+    write: (given) => told(() => output.write(given)),
+    close: () =>
+      told(async () => {
+        await output.end()
+        head.end()
+        await uploaded
+        output.check()
+        await connection.rename(temporary, path, 'replace')
+      }),
+    abort: async () => {
+      head.destroy()
+      await uploaded.catch(() => {})
+      await connection.remove(temporary)
+    },
+  }
+}
