@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** The ports of a cluster on 127.0.0.1, in this order. */
 export const HADOOP_PORTS = [
@@ -152,6 +152,8 @@ function yarn({ folder, port }: HadoopLayout) {
     'yarn.nodemanager.resource.memory-mb': 4096,
     'yarn.nodemanager.resource.cpu-vcores': 4,
     'yarn.scheduler.minimum-allocation-mb': 256,
+    // What a task starts as `node` is this one: a container does not have its manager's PATH.
+    'yarn.nodemanager.admin-env': `PATH=${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`,
     // Node reserves much address space and uses little of it.
     'yarn.nodemanager.vmem-check-enabled': 'false',
     'yarn.nodemanager.pmem-check-enabled': 'false',

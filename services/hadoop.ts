@@ -126,8 +126,7 @@ export class HadoopCluster {
         log,
         command: 'java',
         args: [...this.#java(heap, own), main],
-        // What a job's tasks start as `node` is this one.
-        env: { ...this.#javaEnvironment(), PATH: `${join(process.execPath, '..')}:${process.env.PATH}` },
+        env: this.#javaEnvironment(),
         detached,
       }),
     )

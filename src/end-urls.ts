@@ -163,7 +163,7 @@ function kafkaOfUrl(url: string): Source<string> & Sink<unknown> {
 }
 
 /** `hdfs://namenode:9870,another:9870/path?user=u&tls=true`; without a host the environment's MILLRACE_WEBHDFS. */
-function hdfsParts(url: string): { readonly path: string; readonly options: HdfsConnectionOptions } {
+export function hdfsParts(url: string): { readonly path: string; readonly options: HdfsConnectionOptions } {
   const match = /^(hdfs):\/\/(?:([^@/]*)@)?([^/]*)(\/[^?]*)(?:\?(.*))?$/.exec(url)
   if (match === null)
     throw new MillraceError(

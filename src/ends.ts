@@ -12,7 +12,7 @@ import type { ClicksOptions } from './sources/clicks.ts'
 import type { KafkaSourceOptions } from './sources/kafka-positions.ts'
 import type { Source } from './sources/source.ts'
 
-export { type HdfsOptions, hdfs, hdfsStore } from './ends/hdfs.ts'
+export { type HdfsOptions, hdfs, hdfsConnection, hdfsFiles, hdfsStore } from './ends/hdfs.ts'
 export type { FileSinkOptions, LineSourceOptions, TextSinkOptions } from './ends/text.ts'
 
 /**

@@ -2,7 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 
 export const VERSION = `millrace ${packageJson.version}`
 
-const COMMANDS = ['run', 'describe', 'map', 'combine', 'reduce', 'batch', 'verify', 'checkpoints'] as const
+const COMMANDS = ['run', 'describe', 'map', 'combine', 'reduce', 'batch', 'hadoop', 'verify', 'checkpoints'] as const
 export type Command = (typeof COMMANDS)[number]
 
 export function isCommand(text: string): text is Command {
@@ -14,6 +14,7 @@ export const HELP = (program: string): string => `Usage: ${program} [command] [o
 Commands:
   run       run it as a stream (the default)
   batch     run it as a MapReduce job on this machine
+  hadoop    run it as a streaming job on a Hadoop cluster
   verify    run it as both and compare the bytes
   describe  show the plan
   checkpoints
@@ -28,7 +29,7 @@ taken the pipeline over.
 
 const ENDS = `  --from [NAME=]SOURCE  a file, folder or 'glob' (.gz and .zst are unpacked),
                         - for stdin, clicks:?count=1000&rate=100&seed=1,
-                        kafka://HOST:9092/TOPIC`
+                        kafka://HOST:9092/TOPIC, hdfs://NAMENODE:9870/PATH`
 
 const FORMAT = `  --format FORMAT       json, tsv, lines, table
   --columns A,B,C       which members, for tsv and table`
@@ -44,7 +45,8 @@ export function helpOf(command: Command): string {
 ${ENDS}
   --to [NAME=]SINK      a file (packed by .gz, .zst), - for stdout,
                         sqlite:FILE?table=NAME,
-                        mongodb://HOST/DATABASE?collection=NAME
+                        mongodb://HOST/DATABASE?collection=NAME,
+                        kafka://HOST:9092/TOPIC, hdfs://NAMENODE:9870/PATH
 ${FORMAT}
   --sort COLUMN         for table: numbers greatest first, texts in order
   --limit N             for table: how many rows (default 20)
@@ -81,6 +83,24 @@ Ctrl-C finishes what was read and writes it; a second one exits at once.`,
   --flow NAME           which flow, where the pipeline has several
 ${FORMAT}
   --quiet               say nothing on stderr but errors`,
+      hadoop: `hadoop: as Hadoop Streaming jobs, on YARN
+
+  --input [NAME=]PATH   in HDFS: a file, folder or 'glob', several with commas;
+                        /clicks or hdfs://NAMENODE:9870/clicks
+  --output FOLDER       gets part-00000 … and _SUCCESS; must not exist
+  --reducers N          default 1
+  --node COMMAND        what starts Node on a worker (default node); 'ship'
+                        sends this one along
+  --local               Hadoop's own local runner; paths may be file:PATH
+  -D NAME=VALUE         a property of the jobs
+  --flow NAME           which flow, where the pipeline has several
+${FORMAT}
+  --quiet               say nothing on stderr but errors
+
+Submits with the hadoop launcher of the PATH or HADOOP_HOME, else with java,
+MILLRACE_HADOOP_JARS (a folder of jars) and HADOOP_CONF_DIR. The namenode and
+YARN's manager are those of MILLRACE_WEBHDFS and MILLRACE_YARN. Ctrl-C kills
+the job.`,
       verify: `verify: as a stream and as MapReduce jobs, and compare the bytes
 
   --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)

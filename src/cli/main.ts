@@ -45,6 +45,8 @@ async function dispatch(pipeline: Pipeline, argv: readonly string[], invocation:
       return (await import('./role-command.ts')).roleCommand(command, pipeline, options)
     case 'batch':
       return (await import('./batch-command.ts')).batchCommand(pipeline, options, invocation)
+    case 'hadoop':
+      return (await import('./hadoop-command.ts')).hadoopCommand(pipeline, options, invocation)
     case 'verify':
       return (await import('./verify-command.ts')).verifyCommand(pipeline, options, invocation)
   }

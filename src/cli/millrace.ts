@@ -14,8 +14,8 @@ MODULE is a file that exports a pipeline, as pipelines/clickstream.ts.
 Does the same as: node MODULE COMMAND [options], also where the node on the
 PATH is older than Millrace needs.
 
-Commands: run, batch, verify, describe, checkpoints, map, combine, reduce;
-each has --help.
+Commands: run, batch, hadoop, verify, describe, checkpoints, map, combine,
+reduce; each has --help.
   --pipeline NAME   which pipeline, where the module exports several
   --version
 `

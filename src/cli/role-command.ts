@@ -1,3 +1,4 @@
+import { posix } from 'node:path'
 import { MillraceError, show } from '../core/errors.ts'
 import { readSplit, readStdin } from '../hadoop/role-input.ts'
 import { reportRole } from '../hadoop/role-report.ts'
@@ -21,6 +22,7 @@ export async function roleCommand(
       flow: { type: 'string' },
       step: { type: 'string' },
       source: { type: 'string' },
+      'source-of': { type: 'string', multiple: true },
       input: { type: 'string' },
       split: { type: 'string' },
       'with-keys': { type: 'boolean' },
@@ -28,11 +30,12 @@ export async function roleCommand(
     },
     name,
   )
-  const source = values.source === undefined ? undefined : plan.sources.find((source) => source.name === values.source)
-  if (values.source !== undefined && source === undefined) {
+  const wanted = values.source ?? sourceOfInput(values['source-of'] ?? [], process.env.mapreduce_map_input_file)
+  const source = wanted === undefined ? undefined : plan.sources.find((source) => source.name === wanted)
+  if (wanted !== undefined && source === undefined) {
     throw new MillraceError(
       'MLR_ERR_USAGE',
-      `there is no source '${values.source}'; there is ${plan.sources.map((s) => `'${s.name}'`).join(', ')}`,
+      `there is no source '${wanted}'; there is ${plan.sources.map((s) => `'${s.name}'`).join(', ')}`,
     )
   }
   const format = formatName(values.format)
@@ -49,6 +52,19 @@ export async function roleCommand(
   const input =
     values.input === undefined ? readStdin(sourceName) : await splitOf(values.input, values.split, sourceName)
   reportRole(name, await ROLES[name](role, input, process.stdout))
+}
+
+/** Which source a mapper's file belongs to: of `NAME=PATH` the one whose path, or pattern, it lies under. */
+export function sourceOfInput(given: readonly string[], input: string | undefined): string | undefined {
+  if (given.length === 0) return undefined
+  const path = (input ?? '').replace(/^[a-z]+:(\/\/[^/]*)?/, '')
+  for (const text of given) {
+    const [, name, pattern = ''] = /^([^=]+)=(.*)$/.exec(text) ?? []
+    const plain = pattern.replace(/^[a-z]+:(\/\/[^/]*)?/, '').replace(/\/$/, '')
+    if (path === plain || path.startsWith(`${plain}/`)) return name
+    if (posix.matchesGlob(path, plain) || posix.matchesGlob(posix.dirname(path), plain)) return name
+  }
+  throw new MillraceError('MLR_ERR_USAGE', `the input ${show(input)} lies under none of ${given.join(', ')}`)
 }
 
 async function splitOf(path: string, split: string | undefined, source: string): Promise<ReturnType<typeof readSplit>> {

@@ -5,6 +5,7 @@ import type { TextFormat } from '../formats/format.ts'
 import { mistakeIn } from '../sinks/event-files.ts'
 import type { FilePlace } from '../sinks/file-place.ts'
 import type { Sink } from '../sinks/sink.ts'
+import type { InputFile } from '../sources/input-files.ts'
 import type { Source } from '../sources/source.ts'
 import { type FileSinkOptions, type LineSourceOptions, textFormat } from './text.ts'
 
@@ -90,4 +91,17 @@ export async function hdfsStore(
   say: (line: string) => void,
 ): Promise<CheckpointStore> {
   return (await import('../checkpoints/hdfs.ts')).openHdfsStore(options, folder, say)
+}
+
+/** A connection to HDFS, for commands that move files themselves. */
+export async function hdfsConnection(
+  options: HdfsConnectionOptions,
+  say: (line: string) => void,
+): Promise<HdfsConnection> {
+  return new (await import('../connections/hdfs.ts')).HdfsConnection(options, say)
+}
+
+/** The files that a path of HDFS stands for. */
+export async function hdfsFiles(connection: HdfsConnection, path: string): Promise<readonly InputFile[]> {
+  return (await import('../sources/hdfs.ts')).findHdfsFiles(connection, path)
 }

@@ -76,6 +76,7 @@ export class SortedRecords {
     block.eachLine(
       (line) => {
         this.#line++
+        // Hadoop ends a line whose fields are all key with a tab.
         const [key, time, canonical, text] = line.split('\t')
         if (key === undefined || time === undefined || canonical === undefined) throw this.#misread(line)
         try {
@@ -88,7 +89,7 @@ export class SortedRecords {
         } catch (error) {
           throw this.#misread(line, error)
         }
-        this.#stage.takeValue({ key: this.#key, value: this.#parse(text ?? canonical, line) })
+        this.#stage.takeValue({ key: this.#key, value: this.#parse(text || canonical, line) })
       },
       (error) => {
         throw error

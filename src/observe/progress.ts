@@ -46,9 +46,14 @@ export function describeProgress({ read, skipped, doneBytes, totalBytes }: Progr
   const facts = `${number(read)} records, ${number(rate)}/s${skipped === 0 ? '' : `, ${number(skipped)} skipped`}`
   if (doneBytes === undefined || totalBytes === undefined || totalBytes === 0) return facts
   const share = Math.min(1, doneBytes / totalBytes)
-  const full = Math.round(share * BAR)
   const left = share > 0.02 && share < 1 ? `, ${duration((seconds / share) * (1 - share))} left` : ''
-  return `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(Math.floor(share * 100)).padStart(3)} %  ${facts}${left}`
+  return `${drawBar(share)}  ${facts}${left}`
+}
+
+/** From 0 to 1. */
+export function drawBar(share: number): string {
+  const full = Math.round(share * BAR)
+  return `${'█'.repeat(full)}${'░'.repeat(BAR - full)} ${String(Math.floor(share * 100)).padStart(3)} %`
 }
 
 export function number(n: number): string {
