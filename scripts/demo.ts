@@ -1,5 +1,6 @@
-// `npm run demo`: the live half of the clickstream story on real servers. Clicks go into a Kafka topic, the stream keeps a document a user in
+// `npm run demo`: the clickstream story on real servers. Clicks go into a Kafka topic, the stream keeps a document a user in
 // MongoDB, is killed in the middle and started again; in the end the counts are compared with what was produced.
+// With --full also the historical half: archive, Hadoop job, load, and from history to live.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,17 +11,19 @@ import { OwnServers } from '../services/index.ts'
 import { KafkaConnection } from '../src/connections/kafka.ts'
 import { KafkaSpreader, sendRecords } from '../src/connections/kafka-producer.ts'
 import { clickLines } from '../src/sources/clicks.ts'
+import { showHistory } from './demo-history.ts'
 
 const { values } = parseArgs({
   options: {
     seconds: { type: 'string' },
     rate: { type: 'string' },
     seed: { type: 'string' },
+    full: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 })
 if (values.help === true) {
-  process.stdout.write('Usage: npm run demo -- [--seconds 40] [--rate 1000] [--seed 1]\n')
+  process.stdout.write('Usage: npm run demo -- [--full] [--seconds 40] [--rate 1000] [--seed 1]\n')
   process.exit(0)
 }
 const SECONDS = Number(values.seconds ?? 40)
@@ -166,9 +169,16 @@ async function show(users: ReturnType<typeof usersOf>, title: string): Promise<v
 }
 
 async function main(): Promise<boolean> {
-  say('starting Kafka and MongoDB on this machine …')
-  const [kafka, mongo] = await Promise.all([servers.kafka(), servers.mongo()])
-  say(`Kafka at ${kafka.url}, MongoDB at ${mongo.url}`)
+  const full = values.full === true
+  say(`starting Kafka${full ? ', HDFS, YARN' : ''} and MongoDB on this machine …`)
+  const [kafka, mongo, hadoop] = await Promise.all([
+    servers.kafka(),
+    servers.mongo(),
+    full ? servers.hadoop({ yarn: true }) : undefined,
+  ])
+  say(
+    `Kafka at ${kafka.url}, MongoDB at ${mongo.url}${full ? `, HDFS at ${hadoop?.url}, YARN at ${hadoop?.yarnUrl}` : ''}`,
+  )
   connection = new KafkaConnection({ brokers: [kafka.url] })
   await (await connection.admin()).createTopics({ waitForLeaders: true, topics: [{ topic: TOPIC, numPartitions: 3 }] })
   client = new MongoClient(mongo.url)
@@ -236,7 +246,18 @@ async function main(): Promise<boolean> {
   say(
     '  MILLRACE_KAFKA=127.0.0.1:19092 MILLRACE_MONGO=mongodb://127.0.0.1:27027/?replicaSet=rs0 \\\n    npx node pipelines/clickstream.ts',
   )
-  return equal
+  if (hadoop === undefined || !equal) return equal
+  return showHistory({
+    kafka: kafka.url,
+    mongo: mongo.url,
+    hadoop,
+    topic: TOPIC,
+    client,
+    live: { database: DATABASE, collection: COLLECTION },
+    truth,
+    produceMore: (seconds) => produce(connection as KafkaConnection, truth, seconds),
+    say,
+  })
 }
 
 async function lagOf(kafka: KafkaConnection): Promise<number> {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { basename, dirname, resolve } from 'node:path'
 import type { HdfsConnection } from '../connections/hdfs.ts'
 import { MillraceError } from '../core/errors.ts'
-import { hdfsParts } from '../end-urls.ts'
+import { hdfsParts, sinkOfUrl } from '../end-urls.ts'
 import { hdfsConnection, hdfsFiles } from '../ends.ts'
 import { findHadoop } from '../hadoop/hadoop-client.ts'
 import { isLocal, JobFiles, localUrl } from '../hadoop/job-files.ts'
@@ -11,8 +11,10 @@ import { type SubmitOptions, type SubmitReport, submit } from '../hadoop/submit.
 import { Yarn } from '../hadoop/yarn.ts'
 import { drawBar, duration, number } from '../observe/progress.ts'
 import type { Pipeline } from '../plan/pipeline.ts'
-import { cutsOf, sourcesOf } from '../plan/plan.ts'
-import { FORMAT_OPTIONS, formatName, parseOptions, wholeNumber } from './arguments.ts'
+import { cutsOf, type Plan, type PlannedFlow, sourcesOf } from '../plan/plan.ts'
+import { withEnds } from '../plan/with-ends.ts'
+import type { Sink } from '../sinks/sink.ts'
+import { byName, FORMAT_OPTIONS, formatName, parseOptions, wholeNumber } from './arguments.ts'
 import { inputsOf } from './batch-command.ts'
 import { chooseFlow } from './choose-flow.ts'
 import type { Invocation } from './context.ts'
@@ -20,7 +22,7 @@ import { stopOnSignals } from './signals.ts'
 
 /** `hadoop`: the MapReduce job on a cluster. */
 export async function hadoopCommand(
-  { plan }: Pipeline,
+  { plan: declared }: Pipeline,
   argv: readonly string[],
   invocation: Invocation,
 ): Promise<void> {
@@ -33,20 +35,27 @@ export async function hadoopCommand(
       flow: { type: 'string' },
       node: { type: 'string' },
       local: { type: 'boolean' },
+      checkpoint: { type: 'string' },
+      to: { type: 'string', multiple: true },
+      fresh: { type: 'boolean' },
       D: { type: 'string', short: 'D', multiple: true },
       quiet: { type: 'boolean' },
       ...FORMAT_OPTIONS,
     },
     'hadoop',
   )
-  const flow = chooseFlow(plan, values.flow)
+  const { checkpoint } = values
+  if (values.to !== undefined && checkpoint === undefined)
+    throw new MillraceError('MLR_ERR_USAGE', 'hadoop: --to is for --checkpoint; a job writes to --output')
+  const plan = withEnds(declared, { sources: new Map(), sinks: sinksOf(declared, values.to ?? []) })
+  const flow = checkpoint === undefined ? chooseFlow(plan, values.flow) : (plan.flows[0] as PlannedFlow)
   const quiet = values.quiet === true
   const local = values.local === true
   const say = (line: string): void => {
     if (!quiet) process.stderr.write(`${process.stderr.isTTY === true ? '\r\u001b[K' : ''}${line}\n`)
   }
-  if (values.output === undefined)
-    throw new MillraceError('MLR_ERR_USAGE', 'hadoop needs --output FOLDER; see hadoop --help')
+  if ((values.output === undefined) === (checkpoint === undefined))
+    throw new MillraceError('MLR_ERR_USAGE', 'hadoop needs --output FOLDER, or --checkpoint URL; see hadoop --help')
   const format = formatName(values.format)
   const paths = new HadoopPaths(local)
   const inputs = new Map(
@@ -58,7 +67,7 @@ export async function hadoopCommand(
       ),
     ].map(([name, path]) => [name, path.split(',').map((one) => paths.path(one))] as const),
   )
-  const output = paths.path(values.output)
+  const output = values.output === undefined ? undefined : paths.path(values.output)
   const files = new JobFiles(() => paths.connection(say), hdfsFiles)
   const client = findHadoop()
   const yarn = local ? undefined : Yarn.find()
@@ -69,17 +78,14 @@ export async function hadoopCommand(
     )
   await yarn?.check()
   for (const path of [...inputs.values()].flat()) await files.checkInput(path)
-  await files.refuseExisting(output)
+  if (output !== undefined) await files.refuseExisting(output)
   const stop = stopOnSignals(() => {}, 'killing the job')
   const started = performance.now()
   try {
     const ships = values.node === 'ship'
-    const options: SubmitOptions = {
+    const job: Omit<SubmitOptions, 'flow' | 'inputs' | 'output'> = {
       plan,
-      flow,
       module: resolve(invocation.module),
-      inputs,
-      output,
       client,
       yarn,
       files,
@@ -104,11 +110,24 @@ export async function hadoopCommand(
             },
           }),
     }
-    const report = await submit(options)
-    for (const line of describe(report, values.output, (performance.now() - started) / 1000)) say(line)
+    if (output === undefined) {
+      const [folder] = [...inputs.values()].flat()
+      const connection = await paths.connection(say)
+      const fresh = values.fresh === true
+      const { historyCommand } = await import('./history.ts')
+      await historyCommand({ plan, connection, folder: folder as string, checkpoint: checkpoint as string, fresh, job })
+      return
+    }
+    const report = await submit({ ...job, flow, inputs, output })
+    for (const line of describe(report, output, (performance.now() - started) / 1000)) say(line)
   } finally {
     stop.release()
   }
+}
+
+function sinksOf(plan: Plan, to: readonly string[]): ReadonlyMap<string, Sink<unknown>> {
+  const names = plan.flows.map(({ name }) => name)
+  return new Map([...byName('--to', to, names)].map(([name, url]) => [name, sinkOfUrl(url)]))
 }
 
 /** Paths as the user gives them → as Hadoop takes them; all of one HDFS. */

@@ -88,6 +88,11 @@ ${FORMAT}
   --input [NAME=]PATH   in HDFS: a file, folder or 'glob', several with commas;
                         /clicks or hdfs://NAMENODE:9870/clicks
   --output FOLDER       gets part-00000 … and _SUCCESS; must not exist
+  --checkpoint URL      no output: the result becomes the first checkpoint of
+                        the live pipeline, and goes to its sinks. --input is
+                        the folder of an archive; the stream goes on where
+                        that ends. --fresh where there are checkpoints already
+  --to [NAME=]SINK      with --checkpoint: another sink than the declared one
   --reducers N          default 1
   --node COMMAND        what starts Node on a worker (default node); 'ship'
                         sends this one along

@@ -2,6 +2,8 @@ import { posix } from 'node:path'
 import { MillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
+import type { ArchivedPartition } from './archive.ts'
+import { eventFileName, parseEventFileName } from './event-file-names.ts'
 import {
   EventFiles,
   type EventFilesState,
@@ -14,7 +16,7 @@ import { type FilePlace, isPacked } from './file-place.ts'
 import { OwnedFiles } from './owned-files.ts'
 import type { Lineage, Output, SinkWriter, Takeover, TaskSink, Version } from './sink.ts'
 
-const { basename, extname, join } = posix
+const { basename, join } = posix
 
 export interface EventFilesOptions {
   /** `out/events.ndjson`: the files lie in `out` and are named `events.PARTITION.FROM-TO.ndjson`. */
@@ -35,6 +37,8 @@ interface Manifest {
 interface Prepared {
   readonly after: EventFilesState
   readonly steps: readonly FileStep[]
+  /** By label: for the record that is kept beside the files. */
+  readonly partitions: Readonly<Record<string, ArchivedPartition>>
 }
 
 /** Writes events to files that are seen when they are closed. A table's rows are written as a log of their changes. */
@@ -62,7 +66,9 @@ class EventFilesWriter {
     this.#place = this.#files.place
     const text = openFormat(format)
     this.#line = (value) => text.value(value)
-    this.#events = new EventFiles(rotate, (label, from, to) => this.#name(label, from, to))
+    this.#events = new EventFiles(rotate, (label, from, to) =>
+      eventFileName(path, { generation: this.#generation, label, from, to }),
+    )
   }
 
   get files(): OwnedFiles {
@@ -117,7 +123,8 @@ class EventFilesWriter {
         Date.now(),
       ),
     )
-    return steps.length === 0 ? undefined : { after: this.#events.state, steps }
+    if (steps.length === 0) return undefined
+    return { after: this.#events.state, steps, partitions: this.#partitions(cut.positions) }
   }
 
   get manifest(): Manifest | undefined {
@@ -160,6 +167,16 @@ class EventFilesWriter {
   async abandon(): Promise<void> {
     for (const { open: file } of Object.values(this.#events.state.partitions))
       if (file !== null) await this.#place.remove(this.#files.temporary(file.id))
+  }
+
+  #partitions(positions: Takeover['positions']): Record<string, ArchivedPartition> {
+    const partitions: Record<string, ArchivedPartition> = {}
+    for (const [id, { label }] of Object.entries(this.#events.state.partitions)) {
+      const [source = '', partition = ''] = id.split('\n')
+      const position = positions[source]?.[partition]
+      if (position !== undefined) partitions[label] = { source, partition, position }
+    }
+    return partitions
   }
 
   async #inherit(file: OpenFile, holder: string, keep: Set<string>): Promise<void> {
@@ -206,24 +223,14 @@ class EventFilesWriter {
   /** A new generation starts with nothing: what the former ones wrote is put into a folder that nobody reads by chance. */
   async #moveAside(generation: number): Promise<void> {
     await this.#files.guard(async () => {
-      const [stem, extension] = stemOf(this.#path)
       const aside = join(this.#files.folder, `.${basename(this.#path)}.before-generation-${generation}`)
-      const pattern = new RegExp(
-        `^${RegExp.escape(stem)}\\.(?:g(\\d+)\\.)?.*\\.\\d{12,}-\\d{12,}${RegExp.escape(extension)}$`,
-      )
       for (const name of await this.#place.list(this.#files.folder)) {
-        const match = pattern.exec(name)
-        if (match === null || Number(match[1] ?? 1) >= generation) continue
+        const parsed = parseEventFileName(this.#path, name)
+        if (parsed === undefined || parsed.generation >= generation) continue
         await this.#place.makeFolder(aside)
         await this.#place.replace(join(this.#files.folder, name), join(aside, name))
       }
     })
-  }
-
-  #name(label: string, from: number, to: number): string {
-    const [stem, extension] = stemOf(this.#path)
-    const generation = this.#generation > 1 ? `g${this.#generation}.` : ''
-    return `${stem}.${generation}${label}.${pad(from)}-${pad(to)}${extension}`
   }
 }
 
@@ -248,8 +255,9 @@ export function openEventFilesTask(options: EventFilesOptions, pipeline: string)
     committed: () => writer.committed(),
     publish: async (version, [prepared = '']) => {
       const isOwn = version.generation === own.generation && version.number > own.number
-      const written = await writer.publish(JSON.parse(prepared) as Prepared, isOwn)
-      await writer.files.record(pipeline, version)
+      const owed = JSON.parse(prepared) as Prepared
+      const written = await writer.publish(owed, isOwn)
+      await writer.files.record({ pipeline, version, partitions: owed.partitions })
       return written
     },
     close: () => writer.files.place.close(),
@@ -269,19 +277,6 @@ export async function openEventFiles(options: EventFilesOptions): Promise<SinkWr
     close: () => put([], true),
     abort: () => writer.abandon(),
   }
-}
-
-/** `events.ndjson.gz` → `events` and `.ndjson.gz`. */
-function stemOf(path: string): readonly [stem: string, extension: string] {
-  const name = basename(path)
-  const packed = isPacked(name) ? extname(name) : ''
-  const rest = name.slice(0, name.length - packed.length)
-  const extension = extname(rest)
-  return [rest.slice(0, rest.length - extension.length), extension + packed]
-}
-
-function pad(position: number): string {
-  return String(position).padStart(12, '0')
 }
 
 function nowhere(): Lineage {

@@ -7,6 +7,12 @@ import type { Takeover, Version } from './sink.ts'
 
 const { basename, dirname, join } = posix
 
+export interface SinkRecord {
+  readonly pipeline: string
+  readonly version: Version
+  readonly [more: string]: unknown
+}
+
 /** Which temporary files and records belong to a sink, and what every publishing sink of files does with them. */
 export class OwnedFiles {
   readonly path: string
@@ -76,11 +82,11 @@ export class OwnedFiles {
     })
   }
 
-  async recorded(): Promise<{ readonly pipeline: string; readonly version: Version } | undefined> {
+  async recorded(): Promise<SinkRecord | undefined> {
     const text = await this.guard(() => this.place.read(this.#recordPath))
     if (text === undefined) return undefined
     try {
-      return JSON.parse(text) as { pipeline: string; version: Version }
+      return JSON.parse(text) as SinkRecord
     } catch (error) {
       throw new MillraceError(
         'MLR_ERR_CHECKPOINT_DAMAGED',
@@ -90,10 +96,9 @@ export class OwnedFiles {
     }
   }
 
-  record(pipeline: string, version: Version): Promise<void> {
-    return this.replace(this.#recordPath, (temporary) =>
-      this.place.write(temporary, `${JSON.stringify({ pipeline, version })}\n`),
-    )
+  /** What was published last, and by whom; what else a sink adds is for who reads its files. */
+  record(record: SinkRecord): Promise<void> {
+    return this.replace(this.#recordPath, (temporary) => this.place.write(temporary, `${JSON.stringify(record)}\n`))
   }
 
   /** Gives a temporary file its name; never over another file. What is there with the same bytes is this very file. */

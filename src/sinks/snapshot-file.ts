@@ -68,7 +68,7 @@ export function openSnapshotTask(
       }
       if (changes.length === 0 && (await files.guard(() => place.size(path))) !== undefined) return 0
       await write()
-      await files.record(pipeline, version)
+      await files.record({ pipeline, version })
       return changes.length
     },
     close: () => place.close(),

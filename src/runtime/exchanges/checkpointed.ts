@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { setImmediate as afterEvents, setTimeout as sleep } from 'node:timers/promises'
 import type { CheckpointLog } from '../../checkpoints/log.ts'
 import type { Batch } from '../../core/record.ts'
-import { canRemoveRows, type Plan, type PlannedFlow } from '../../plan/plan.ts'
+import type { Plan, PlannedFlow } from '../../plan/plan.ts'
 import type { Sink, TaskSink } from '../../sinks/sink.ts'
 import type { Claim, SourceReader } from '../../sources/source.ts'
 import { CheckpointPace } from '../checkpoint-pace.ts'
@@ -10,6 +10,7 @@ import { Execution } from '../execution.ts'
 import { deadLetterFlows, promiseOf, refuseUnfit } from '../fitness.ts'
 import { type RunReport, reportOf } from '../report.ts'
 import { type Positions, Task } from '../task.ts'
+import { openTaskSinks } from '../task-sinks.ts'
 import type { Progress } from './inline.ts'
 
 export interface CheckpointedOptions {
@@ -61,17 +62,7 @@ export async function runCheckpointed(plan: Plan, options: CheckpointedOptions):
       if (claim === undefined) return NOTHING
       claims.set(name, claim)
     }
-    for (const flow of flows)
-      sinks.set(
-        flow,
-        await flow.sink.sink.openTask!({
-          pipeline: plan.name,
-          flow: flow.name,
-          over: flow.over,
-          removes: flow.over === 'table' && canRemoveRows(plan, flow),
-          say: options.say,
-        }),
-      )
+    await openTaskSinks(plan, flows, sinks, options.say)
     for (const line of new Set([...sinks].map(([flow, sink]) => promiseOf(plan, flow, sink))))
       options.say(`${line}, checkpoints in ${options.log.label}`)
     // Who was given the partitions by the group need not wait for a former owner to be dead.
