@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
 import { cacheFolder } from './cache.ts'
 import { DATANODE_PORTS, dataNodeConf, HADOOP_PORTS, writeHadoopConf } from './hadoop-conf.ts'
 import { fetchJars } from './maven.ts'
@@ -135,6 +136,13 @@ export class HadoopCluster {
   async kill(name: Daemon): Promise<void> {
     this.daemons.get(name)?.signal('SIGKILL')
     await this.daemons.get(name)?.gone(5000)
+  }
+
+  /** `hdfs dfsadmin` with these arguments. */
+  async admin(...args: readonly string[]): Promise<void> {
+    await promisify(execFile)('java', [...this.#java(128), 'org.apache.hadoop.hdfs.tools.DFSAdmin', ...args], {
+      env: { ...process.env, ...this.#javaEnvironment() },
+    })
   }
 
   async stop(): Promise<void> {

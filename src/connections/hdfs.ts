@@ -121,8 +121,11 @@ export class HdfsConnection {
       sent += chunk.length
     })
     body.pause()
+    // It may fail before anybody reads it.
+    const { promise: broken, reject } = Promise.withResolvers<never>()
+    body.on('error', reject)
     try {
-      await this.#upload(this.#node(), 'PUT', 'CREATE', path, { overwrite: 'true' }, body)
+      await Promise.race([this.#upload(this.#node(), 'PUT', 'CREATE', path, { overwrite: 'true' }, body), broken])
     } catch (error) {
       throw this.#explained(error)
     }
@@ -143,7 +146,7 @@ export class HdfsConnection {
     for (let at = offset; at < end; ) {
       const response = await this.#again(async (node) => {
         const size = (await this.stat(path))?.bytes
-        if (size === undefined) throw missing(`${this.label}${path}`)
+        if (size === undefined) throw missing(`there is no file ${this.label}${path}`)
         // An offset at the end is refused, but for that of an empty file.
         if (size <= at) return undefined
         const want: Record<string, string> = Number.isFinite(end) ? { length: String(end - at) } : {}
@@ -202,6 +205,9 @@ export class HdfsConnection {
     } catch (error) {
       if (isMillraceError(error, 'MLR_ERR_INPUT_MISSING')) return 'missing'
       if (exceptionOf(error) === 'FileAlreadyExistsException') return 'exists'
+      // A file can't take the name of a folder, which is told in other words.
+      if (over === 'never' && exceptionOf(error) === 'IOException' && (await this.stat(to)) !== undefined)
+        return 'exists'
       throw error
     }
   }
@@ -330,7 +336,7 @@ export class HdfsConnection {
             `HDFS at ${this.label} has no datanode that takes data: ${reason} — are its datanodes running, are their disks full?`,
             options,
           )
-        if (error.exception === '' && !/webhdfs/i.test(reason))
+        if (error.exception === '')
           return new MillraceError(
             'MLR_ERR_SERVER_UNREACHABLE',
             `what answers at ${this.label} is no namenode: ${reason} — HDFS is reached by the namenode's HTTP port (9870)`,
@@ -396,7 +402,7 @@ function escaped(path: string): string {
 }
 
 function missing(what: string): MillraceError {
-  return new MillraceError('MLR_ERR_INPUT_MISSING', `${what}`)
+  return new MillraceError('MLR_ERR_INPUT_MISSING', what)
 }
 
 function defaultNameNodes(): readonly string[] {
