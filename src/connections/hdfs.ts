@@ -1,3 +1,4 @@
+/// <reference path="./webhdfs.d.ts" />
 import type { IncomingMessage } from 'node:http'
 import { userInfo } from 'node:os'
 import type { Readable } from 'node:stream'
@@ -5,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import webhdfs, { type FileStatus, type WebHdfsClient } from 'webhdfs'
 import { compareBytes } from '../core/canonical.ts'
 import { isMillraceError, MillraceError, reasonOf } from '../core/errors.ts'
+import { classified, exceptionOf, explained, isPassing, missing } from './hdfs-errors.ts'
 import { exchange, HdfsError, textOf } from './hdfs-http.ts'
 import { secret } from './secrets.ts'
 
@@ -300,96 +302,9 @@ export class HdfsConnection {
     return new URL(`${this.#scheme}://${this.#nameNodes[node]}${ROOT}${escaped(path)}?${query}`)
   }
 
-  /** What went wrong, in our terms: what and where and what to do. */
   #explained(error: unknown): Error {
-    if (error instanceof MillraceError) return error
-    const reason = reasonOf(error)
-    const options = { cause: error }
-    if (!(error instanceof HdfsError))
-      return new MillraceError(
-        'MLR_ERR_SERVER_UNREACHABLE',
-        `HDFS does not answer at ${this.label}: ${reason || (error as { code?: string }).code} — is it running, is that the namenode's HTTP port (9870)?`,
-        options,
-      )
-    switch (error.exception) {
-      case 'FileNotFoundException':
-        return missing(reason)
-      case 'FileAlreadyExistsException':
-        return new MillraceError('MLR_ERR_OUTPUT_WRITE', `${this.label}: ${reason}`, options)
-      case 'AccessControlException':
-      case 'SecurityException':
-      case 'AuthorizationException':
-        return new MillraceError('MLR_ERR_SERVER_LOGIN', `HDFS at ${this.label} does not allow it: ${reason}`, options)
-      case 'SafeModeException':
-        return new MillraceError(
-          'MLR_ERR_SERVER_UNREACHABLE',
-          `HDFS at ${this.label} is in safe mode, so nothing can be written: ${reason} — wait, or: hdfs dfsadmin -safemode leave`,
-          options,
-        )
-      case 'DSQuotaExceededException':
-      case 'NSQuotaExceededException':
-        return new MillraceError('MLR_ERR_OUTPUT_WRITE', `HDFS at ${this.label} is full: ${reason}`, options)
-      default:
-        if (/Failed to find datanode|could only be written to 0 of/.test(reason))
-          return new MillraceError(
-            'MLR_ERR_SERVER_UNREACHABLE',
-            `HDFS at ${this.label} has no datanode that takes data: ${reason} — are its datanodes running, are their disks full?`,
-            options,
-          )
-        if (error.exception === '')
-          return new MillraceError(
-            'MLR_ERR_SERVER_UNREACHABLE',
-            `what answers at ${this.label} is no namenode: ${reason} — HDFS is reached by the namenode's HTTP port (9870)`,
-            options,
-          )
-        return new MillraceError('MLR_ERR_OUTPUT_WRITE', `HDFS at ${this.label}: ${reason}`, options)
-    }
+    return explained(error, this.label)
   }
-}
-
-const PASSING_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ESOCKETTIMEDOUT', 'EAI_AGAIN'])
-const PASSING_EXCEPTIONS = new Set([
-  ...['RetriableException', 'SafeModeException', 'StandbyException', 'EOFException', 'SocketException'],
-  ...[
-    'ConnectException',
-    'ShortWrite',
-    'AlreadyBeingCreatedException',
-    'RecoveryInProgressException',
-    'LeaseExpiredException',
-  ],
-])
-
-/** It may be done later. */
-export function isPassing(error: unknown): boolean {
-  const { code, message = '' } = error as { code?: string; message?: string }
-  if (code !== undefined && PASSING_CODES.has(code)) return true
-  if (/^(aborted|socket hang up|Premature close)$/.test(message)) return true
-  if (!(error instanceof HdfsError)) return false
-  return (
-    PASSING_EXCEPTIONS.has(error.exception) ||
-    /Failed to find datanode|could only be written to 0 of|startup mode|still not started/.test(message)
-  )
-}
-
-function exceptionOf(error: unknown): string | undefined {
-  const { cause } = error as { cause?: unknown }
-  return cause instanceof HdfsError ? cause.exception : undefined
-}
-
-/** The package drops the exception's class; the message tells it. */
-function classified(error: Error & { code?: string }): Error {
-  if (error.code !== undefined) return error
-  const message = (error.message ?? '').split('\n')[0] ?? ''
-  const known: readonly (readonly [RegExp, string, number])[] = [
-    [/File (?:.* )?does not exist|^File .* not found/i, 'FileNotFoundException', 404],
-    [/safe mode/i, 'SafeModeException', 403],
-    [/state standby/i, 'StandbyException', 403],
-    [/startup mode|still not started/i, 'RetriableException', 403],
-    [/Permission denied/i, 'AccessControlException', 403],
-    [/already exists|is not a directory/i, 'FileAlreadyExistsException', 403],
-  ]
-  const found = known.find(([pattern]) => pattern.test(message))
-  return new HdfsError(found?.[1] ?? '', message, found?.[2] ?? 500)
 }
 
 function statusOf({ pathSuffix, type, length, modificationTime, fileId }: FileStatus, path = ''): HdfsStatus {
@@ -399,10 +314,6 @@ function statusOf({ pathSuffix, type, length, modificationTime, fileId }: FileSt
 
 function escaped(path: string): string {
   return path.split('/').map(encodeURIComponent).join('/')
-}
-
-function missing(what: string): MillraceError {
-  return new MillraceError('MLR_ERR_INPUT_MISSING', what)
 }
 
 function defaultNameNodes(): readonly string[] {

@@ -67,7 +67,7 @@ if (Number(major) < ${OLDEST_NODE}) {
   process.exit(1)
 }
 // Hadoop links the job's files into the task's folder, and each lies somewhere else.
-await import('file://' + encodeURI(process.cwd()) + '/millrace-roles.mjs')
+await import(new URL('millrace-roles.mjs', 'file://' + encodeURI(process.cwd()) + '/'))
 `,
   )
   return { entry, files: [entry, code] }

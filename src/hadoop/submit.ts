@@ -179,12 +179,17 @@ class Job {
   }
 
   async #failure({ said, code }: JobResult): Promise<MillraceError> {
-    const stderr = await this.#stderr
+    const task = /Task failed (task_\S+)/.exec(said.join('\n'))?.[1]
+    const stderr =
+      (await this.#stderr) ??
+      (task === undefined || this.#application === undefined
+        ? undefined
+        : await this.#yarn?.stderrOfTask(this.#application, task))
     const own = (stderr ?? said.join('\n')).split('\n')
     const what = `the job ${this.name || this.#step.label} has failed`
     const noNode = own
       .concat(said)
-      .find((line) => /Cannot run program "[^"]*": error=2|No such file or directory.*node/.test(line))
+      .find((line) => /Cannot run program "[^"]*".*error=2|No such file or directory.*node/.test(line))
     if (noNode !== undefined)
       return failed(
         `${what}: a worker can't start ${this.#options.node} — submit with --node ship, which sends Node along, or name it with --node PATH`,

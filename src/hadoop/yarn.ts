@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { MillraceError, reasonOf } from '../core/errors.ts'
 
 const ANSWER_MS = 5000
+const [HISTORY_TRIES, HISTORY_WAIT_MS] = [10, 500]
 
 /** YARN's resource manager over its REST interface: for what the job's client does not say. */
 export class Yarn {
@@ -73,18 +75,41 @@ export class Yarn {
     try {
       const job = application.replace(/^application_/, 'job_')
       const task = attempt.replace(/^attempt_/, 'task_').replace(/_\d+$/, '')
-      const { taskAttempt } = await this.#get<{
-        taskAttempt: { assignedContainerId: string; nodeHttpAddress: string }
-      }>(`/proxy/${application}/ws/v1/mapreduce/jobs/${job}/tasks/${task}/attempts/${attempt}`)
-      const { assignedContainerId, nodeHttpAddress } = taskAttempt
-      const url = `http://${nodeHttpAddress}/ws/v1/node/containerlogs/${assignedContainerId}/stderr`
-      const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) })
-      if (!response.ok) return undefined
-      const text = await response.text()
-      return /LogContents:\n([\s\S]*?)(?:\nEnd of LogType|$)/.exec(text)?.[1] ?? text
+      const { taskAttempt } = await this.#get<{ taskAttempt: TaskAttempt }>(
+        `/proxy/${application}/ws/v1/mapreduce/jobs/${job}/tasks/${task}/attempts/${attempt}`,
+      )
+      return await stderrIn(taskAttempt)
     } catch {
       return undefined
     }
+  }
+
+  /** The same of a failed task, when its job has ended and the history server has it. */
+  async stderrOfTask(application: string, task: string): Promise<string | undefined> {
+    const job = application.replace(/^application_/, 'job_')
+    for (let tries = 0; tries < HISTORY_TRIES; tries++) {
+      try {
+        const tracking = await fetch(`${this.#url}/proxy/${application}/`, {
+          redirect: 'manual',
+          signal: AbortSignal.timeout(ANSWER_MS),
+        })
+        const history = new URL(tracking.headers.get('location') ?? '').origin
+        const response = await fetch(`${history}/ws/v1/history/mapreduce/jobs/${job}/tasks/${task}/attempts`, {
+          headers: { accept: 'application/json' },
+          signal: AbortSignal.timeout(ANSWER_MS),
+        })
+        const { taskAttempts } = (await response.json()) as {
+          // One alone is no list.
+          taskAttempts: { taskAttempt: TaskAttempt | readonly TaskAttempt[] }
+        }
+        const failed = [taskAttempts.taskAttempt].flat().find(({ state }) => state === 'FAILED')
+        if (failed !== undefined) return await stderrIn(failed, history)
+      } catch {
+        // It takes the history server a moment to find a job.
+      }
+      await sleep(HISTORY_WAIT_MS)
+    }
+    return undefined
   }
 
   async #get<T>(path: string): Promise<T> {
@@ -106,4 +131,29 @@ export class Yarn {
       throw new MillraceError('MLR_ERR_SERVER_UNREACHABLE', `YARN at ${this.#url} answered HTTP ${response.status}`)
     return (await response.json()) as T
   }
+}
+
+interface TaskAttempt {
+  readonly state: string
+  readonly assignedContainerId: string
+  readonly nodeHttpAddress: string
+  readonly diagnostics?: string
+}
+
+/** From the node that ran it; from the history server, if that has collected the logs. */
+async function stderrIn(attempt: TaskAttempt, history?: string): Promise<string | undefined> {
+  const { assignedContainerId, nodeHttpAddress } = attempt
+  const urls = [
+    `http://${nodeHttpAddress}/ws/v1/node/containerlogs/${assignedContainerId}/stderr`,
+    ...(history === undefined ? [] : [`${history}/ws/v1/history/containerlogs/${assignedContainerId}/stderr`]),
+  ]
+  for (const url of urls) {
+    const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => undefined)
+    if (response?.ok !== true) continue
+    const text = await response.text()
+    const said = /LogContents:\n([\s\S]*?)(?:\n?End of LogType|$)/.exec(text)?.[1] ?? text
+    if (said.trim() !== '') return said
+  }
+  // One that could not be started has said nothing.
+  return attempt.diagnostics
 }

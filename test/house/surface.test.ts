@@ -25,6 +25,7 @@ it('exports these values, and no others', () => {
       'formatJson',
       'formatTsv',
       'from',
+      'hdfs',
       'kafka',
       'keyBy',
       'latest',
