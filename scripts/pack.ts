@@ -31,9 +31,16 @@ const packed = {
   bin: { millrace: './src/cli/millrace.js' },
   files: ['src', 'docs'],
   dependencies,
+  // What it needs itself is replaced by a package that is still kept, and that holds only for the project that says so: so it comes along.
+  bundleDependencies: ['webhdfs'],
 }
 writeFileSync(join(dist, 'package.json'), `${JSON.stringify(packed, null, 2)}\n`)
 for (const file of ['README.md', 'LICENSE', 'docs']) cpSync(join(root, file), join(dist, file), { recursive: true })
+const webhdfs = join(dist, 'node_modules/webhdfs')
+for (const path of closureOf('node_modules/webhdfs')) {
+  const inside = path === 'node_modules/webhdfs' ? '' : path.replace(/^(node_modules\/webhdfs\/)?/, '')
+  cpSync(join(root, path), join(webhdfs, inside), { recursive: true })
+}
 const answer = execFileSync('npm', ['pack', '--json', '--pack-destination', destination], {
   cwd: dist,
   encoding: 'utf8',
@@ -41,3 +48,23 @@ const answer = execFileSync('npm', ['pack', '--json', '--pack-destination', dest
 const listed = JSON.parse(answer) as { filename: string }[] | Record<string, { filename: string }>
 const [made] = Array.isArray(listed) ? listed : Object.values(listed)
 process.stdout.write(`${join(destination, made!.filename)}\n`)
+
+/** A package that is installed here and all that it needs, by their places in the lock file. */
+function closureOf(place: string, found = new Set<string>()): ReadonlySet<string> {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dependencies?: Record<string, string> }>
+  }
+  const visit = (at: string): void => {
+    if (found.has(at)) return
+    found.add(at)
+    for (const name of Object.keys(packages[at]?.dependencies ?? {})) {
+      // As Node looks for it: inside, then beside, then further up.
+      let above = at
+      while (above !== '' && packages[`${above}/node_modules/${name}`] === undefined)
+        above = above.slice(0, Math.max(0, above.lastIndexOf('node_modules/') - 1))
+      visit(above === '' ? `node_modules/${name}` : `${above}/node_modules/${name}`)
+    }
+  }
+  visit(place)
+  return found
+}

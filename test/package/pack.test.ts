@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -79,6 +79,17 @@ describe('the packed package, installed in an empty folder', () => {
   it('has types that compile strictly, declarations included', async () => {
     const out = await shell(`${join(ROOT, 'node_modules/.bin/tsc')} -p tsconfig.json`, { cwd: folder })
     expect(out.stdout).toBe('')
+  })
+
+  it('brings the client of HDFS with the replacement of what that needs', () => {
+    const packages = readdirSync(join(folder, 'node_modules'), { recursive: true, encoding: 'utf8' })
+    const requests = packages.filter((path) => /(^|\/)request\/package\.json$/.test(path))
+    expect(requests.length).toBe(1)
+    const found = JSON.parse(readFileSync(join(folder, 'node_modules', requests[0] as string), 'utf8')) as {
+      name: string
+    }
+    expect(found.name).toBe('@cypress/request')
+    execFileSync(process.execPath, ['-e', "require('webhdfs')"], { cwd: join(folder, 'node_modules/millrace') })
   })
 
   it('runs from JavaScript and from TypeScript, on each Node that it is for', async () => {
