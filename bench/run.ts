@@ -27,6 +27,8 @@ Parts (default: all):
   checkpoints
              what checkpoints cost; a start with a million keys
   kafka      Kafka to MongoDB against a bare loop; latency (starts servers)
+  hadoop     the click count on Hadoop against Python; HDFS against a bare copy
+             (starts servers)
 
   --rounds N   how often each is run, interleaved; the median counts (default 5)
   --records N  clicks in the file (default 2,000,000)
@@ -338,6 +340,41 @@ async function kafka(): Promise<void> {
   say('')
 }
 
+async function hadoop(): Promise<void> {
+  say('## Hadoop\n')
+  const out = execFileSync(
+    'node',
+    ['bench/hadoop.ts', String(RECORDS), String(5 * RECORDS), String(Math.min(3, ROUNDS))],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  type Race = { millrace: number; python: number }
+  const { localRecords, yarnRecords, copyMB, read, bareRead, write, bareWrite, local, yarn } = JSON.parse(
+    out.toString(),
+  ) as Record<string, number> & { local: Race; yarn: Race }
+  say(
+    `Count and last action of each user as a streaming job with 2 reducers, client included; plain Python 3 is \`rivals/mapper.py\` and \`reducer.py\`. Daemons and tasks on the same cores; median of ${Math.min(3, ROUNDS)}; the results are the same.\n`,
+  )
+  say('| | millrace | Python 3 |')
+  say('| --- | ---: | ---: |')
+  for (const [records, where, race] of [
+    [localRecords, "Hadoop's local runner", local],
+    [yarnRecords, 'YARN', yarn],
+  ] as const)
+    say(
+      `| ${records?.toLocaleString('en-US')} clicks, ${where} | ${race.millrace.toFixed(1)} s | ${race.python.toFixed(1)} s |`,
+    )
+  say(`\n${copyMB} MB over WebHDFS, one file, one datanode:\n`)
+  say('| | millrace | bare node:http |')
+  say('| --- | ---: | ---: |')
+  say(`| read | ${read?.toFixed(2)} s | ${bareRead?.toFixed(2)} s |`)
+  say(`| write | ${write?.toFixed(2)} s | ${bareWrite?.toFixed(2)} s |\n`)
+  claim("the local runner's time of Python that ours takes", local.millrace / local.python, '≤', 0.5)
+  claim("YARN's time of Python that ours takes", yarn.millrace / yarn.python, '≤', 0.75)
+  claim('throughput of a bare copy: reading', (bareRead as number) / (read as number), '≥', 0.8)
+  claim('throughput of a bare copy: writing', (bareWrite as number) / (write as number), '≥', 0.8)
+  say('')
+}
+
 say('# Results\n')
 say(
   `\`npm run bench\`, ${new Date().toISOString().slice(0, 10)}: ${cpus().length} × ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}. Wall time of whole processes, start-up`,
@@ -357,6 +394,7 @@ if (wanted('checkpoints')) {
   await checkpoints(path)
 }
 if (wanted('kafka')) await kafka()
+if (wanted('hadoop')) await hadoop()
 say('## How to read it\n')
 say(readFileSync(join(bench, 'notes.md'), 'utf8').trim())
 if (values.write === true) writeFileSync(join(bench, 'RESULTS.md'), `${report.join('\n')}\n`)

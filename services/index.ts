@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HADOOP_REQUIREMENTS, HadoopCluster, hadoopPorts } from './hadoop.ts'
-import { KAFKA_REQUIREMENTS, KafkaCluster } from './kafka.ts'
+import { KAFKA_REQUIREMENTS, KafkaCluster, type Login } from './kafka.ts'
 import { MONGO_REQUIREMENTS, MongoServer } from './mongo.ts'
 import { freePorts } from './ports.ts'
 import { runningServers } from './processes.ts'
@@ -24,7 +24,7 @@ export class OwnServers {
     this.#say = say
   }
 
-  async kafka({ brokers = 1 } = {}): Promise<KafkaCluster> {
+  async kafka({ brokers = 1, logins }: { brokers?: number; logins?: readonly Login[] } = {}): Promise<KafkaCluster> {
     await runningServers()
     const id = `own-kafka-${process.pid}-${++started}`
     const ports = await freePorts(2 * brokers)
@@ -32,6 +32,7 @@ export class OwnServers {
       id,
       folder: join(this.#folder, id),
       ports,
+      ...(logins === undefined ? {} : { logins }),
       ...(this.#say ? { say: this.#say } : {}),
     })
     this.#stops.push(() => cluster.stop())

@@ -8,6 +8,7 @@ import { JAVA, MAVEN } from './requirements.ts'
 
 export const KAFKA_VERSION = '4.3.1'
 export const KAFKA_REQUIREMENTS = [JAVA, MAVEN]
+const STORE_PASSWORD = 'millrace'
 /** Any: it only must be the same in all brokers of a cluster. */
 const CLUSTER_ID = 'bWlsbHJhY2UtdGVzdHMtMQ'
 
@@ -17,8 +18,15 @@ export interface KafkaOptions {
   readonly folder: string
   /** Two for each broker: clients, controller. */
   readonly ports: readonly number[]
+  /** Clients must use TLS and log in (PLAIN, SCRAM-SHA-256, OAUTHBEARER); the first of these users may all, the others nothing. One broker only. */
+  readonly logins?: readonly Login[]
   readonly detached?: boolean
   readonly say?: (line: string) => void
+}
+
+export interface Login {
+  readonly user: string
+  readonly password: string
 }
 
 /** A cluster of real Apache Kafka brokers on 127.0.0.1, each broker and controller in one; three of them replicate. */
@@ -37,6 +45,11 @@ export class KafkaCluster {
   /** What clients connect to: `host:port,…`. */
   get url(): string {
     return Array.from({ length: this.size }, (_, i) => `127.0.0.1:${this.#options.ports[2 * i]}`).join(',')
+  }
+
+  /** With logins: the file of the certificate that clients must trust. */
+  get certificate(): string {
+    return join(this.#options.folder, 'certificate.pem')
   }
 
   async start(): Promise<this> {
@@ -66,6 +79,7 @@ export class KafkaCluster {
     const folder = join(this.#options.folder, `broker-${index + 1}`)
     const kafka = cacheFolder(`kafka-${KAFKA_VERSION}`)
     mkdirSync(folder, { recursive: true })
+    if (this.#options.logins !== undefined) this.#certify()
     const properties = join(folder, 'server.properties')
     writeFileSync(properties, this.#properties(index, join(folder, 'data')))
     writeFileSync(join(folder, 'log4j2.properties'), LOGGING)
@@ -100,14 +114,65 @@ export class KafkaCluster {
   /** One broker's formatted folder holds no path and no port, so it is made once and copied. */
   #format(folder: string, properties: string): void {
     const made = cacheFolder(`kafka-${KAFKA_VERSION}`, 'formatted')
-    if (this.size === 1 && existsSync(made)) {
+    const { logins = [] } = this.#options
+    const plain = this.size === 1 && logins.length === 0
+    if (plain && existsSync(made)) {
       cpSync(made, join(folder, 'data'), { recursive: true })
       return
     }
     const lib = join(cacheFolder(`kafka-${KAFKA_VERSION}`), 'lib', '*')
     const tool = ['-Xmx128m', '-XX:TieredStopAtLevel=1', '-cp', lib, 'kafka.tools.StorageTool']
-    execFileSync('java', [...tool, 'format', '-t', CLUSTER_ID, '-c', properties], { stdio: 'pipe' })
-    if (this.size === 1) cpSync(join(folder, 'data'), made, { recursive: true })
+    const users = logins.flatMap(({ user, password }) => ['-S', `SCRAM-SHA-256=[name=${user},password=${password}]`])
+    execFileSync('java', [...tool, 'format', '-t', CLUSTER_ID, '-c', properties, ...users], { stdio: 'pipe' })
+    if (plain) cpSync(join(folder, 'data'), made, { recursive: true })
+  }
+
+  /** A certificate of its own for 127.0.0.1, once. */
+  #certify(): void {
+    if (existsSync(this.certificate)) return
+    const store = [
+      '-keystore',
+      this.#keystore,
+      '-storetype',
+      'PKCS12',
+      '-storepass',
+      STORE_PASSWORD,
+      '-alias',
+      'broker',
+    ]
+    const subject = ['-dname', 'CN=127.0.0.1', '-ext', 'SAN=IP:127.0.0.1']
+    execFileSync('keytool', ['-genkeypair', '-keyalg', 'EC', '-validity', '30', ...subject, ...store], {
+      stdio: 'pipe',
+    })
+    execFileSync('keytool', ['-exportcert', '-rfc', '-file', this.certificate, ...store], { stdio: 'pipe' })
+  }
+
+  get #keystore(): string {
+    return join(this.#options.folder, 'broker.p12')
+  }
+
+  #security(): readonly string[] {
+    const { logins } = this.#options
+    if (logins === undefined) return []
+    const [first] = logins as [Login]
+    const users = logins.map(({ user, password }) => `user_${user}="${password}"`).join(' ')
+    const jaas = (mechanism: string, module: string, options: string): string =>
+      `listener.name.plaintext.${mechanism}.sasl.jaas.config=org.apache.kafka.common.security.${module} required ${options};`
+    return [
+      'sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,OAUTHBEARER',
+      'sasl.mechanism.inter.broker.protocol=PLAIN',
+      jaas('plain', 'plain.PlainLoginModule', `username="${first.user}" password="${first.password}" ${users}`),
+      jaas('scram-sha-256', 'scram.ScramLoginModule', ''),
+      jaas('oauthbearer', 'oauthbearer.OAuthBearerLoginModule', `unsecuredLoginStringClaim_sub="${first.user}"`),
+      `ssl.keystore.location=${this.#keystore}`,
+      `ssl.keystore.password=${STORE_PASSWORD}`,
+      'ssl.keystore.type=PKCS12',
+      `ssl.truststore.location=${this.#keystore}`,
+      `ssl.truststore.password=${STORE_PASSWORD}`,
+      'ssl.truststore.type=PKCS12',
+      'authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+      `super.users=User:${first.user};User:ANONYMOUS`,
+    ]
   }
 
   #properties(index: number, data: string): string {
@@ -126,7 +191,8 @@ export class KafkaCluster {
       `advertised.listeners=PLAINTEXT://127.0.0.1:${ports[2 * index]}`,
       'controller.listener.names=CONTROLLER',
       'inter.broker.listener.name=PLAINTEXT',
-      'listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+      `listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:${this.#options.logins === undefined ? 'PLAINTEXT' : 'SASL_SSL'}`,
+      ...this.#security(),
       `controller.quorum.voters=${all.map((i) => `${i + 1}@127.0.0.1:${ports[2 * i + 1]}`).join(',')}`,
       `log.dirs=${data}`,
       'auto.create.topics.enable=false',
