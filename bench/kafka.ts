@@ -7,7 +7,7 @@ import { MongoClient } from 'mongodb'
 import { OwnServers } from '../services/index.ts'
 import { KafkaConnection } from '../src/connections/kafka.ts'
 import { clickLines } from '../src/sources/clicks.ts'
-import { median } from './measure.ts'
+import { measure, median } from './measure.ts'
 
 const [wanted = 3_000_000, rounds = 3] = process.argv.slice(2).map(Number)
 /** As many in each of the three partitions, in thousands. */
@@ -83,6 +83,27 @@ try {
     stream.push(ours.seconds)
   }
 
+  say('a million distinct users, each twice')
+  await topic('many')
+  const MANY = 1_000_000
+  for (let made = 0; made < 2 * MANY; made += 3000)
+    for (let partition = 0; partition < 3; partition++)
+      await producer.send({
+        topic: 'many',
+        messages: Array.from({ length: 1000 }, (_, i) => ({
+          value: `{"user_id":"visitor-${(made + 1000 * partition + i) % MANY}","action":"view","timestamp":"2026-01-01T00:00:00Z"}`,
+          partition,
+        })),
+      })
+  const many = await measure(
+    `node pipelines/clickstream.ts run --quiet --until-end --from kafka://${kafka.url}/many --to '${to('many')}'`,
+  )
+  const documents = await client
+    .db('many')
+    .collection('users')
+    .countDocuments({ click_count: { $gte: 2 } })
+  if (documents !== MANY) throw new Error(`${documents} of ${MANY} users have their clicks`)
+
   say('latency at 1,000 clicks a second')
   await topic('latency')
   const child = spawn(
@@ -129,6 +150,8 @@ try {
       records,
       loopSeconds: median(loop),
       streamSeconds: median(stream),
+      manySeconds: many.seconds,
+      manyPeakMB: many.peakMB,
       clicks: latencies.length,
       p50: at(0.5),
       p99: at(0.99),

@@ -1,4 +1,4 @@
-// `npm run soak -- --minutes 30 [--seed N] [--live]`: kills a run with checkpoints at random instants until the time is over, and compares all that its
+// `npm run soak -- --minutes 30 [--seed N] [--live | --hdfs]`: kills a run with checkpoints at random instants until the time is over, and compares all that its
 // sinks hold with an uninterrupted run, row by row and byte by byte. Ends with `N passed, N failed`.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,12 +11,13 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     seed: { type: 'string' },
     live: { type: 'boolean' },
+    hdfs: { type: 'boolean' },
     help: { type: 'boolean' },
   },
 })
 if (values.help === true) {
   process.stdout.write(
-    'Usage: npm run soak -- [--minutes N] [--seed N] [--live]\n\n--live: on real Kafka and MongoDB, which are killed too\n',
+    'Usage: npm run soak -- [--minutes N] [--seed N] [--live | --hdfs]\n\n--live: on real Kafka and MongoDB, which are killed too\n--hdfs: on a real HDFS, whose daemons are killed too\n',
   )
   process.exit(0)
 }
@@ -39,7 +40,11 @@ if (values.live === true) {
   const { soakLive } = await import('../test/services/live-soak.ts')
   ;[passed, failed] = await soakLive(until, seed, (line) => process.stdout.write(`${line}\n`))
 }
-for (; values.live !== true && Date.now() < until; seed++) {
+if (values.hdfs === true) {
+  const { soakHdfs } = await import('../test/services/hdfs-soak.ts')
+  ;[passed, failed] = await soakHdfs(until, seed, (line) => process.stdout.write(`${line}\n`))
+}
+for (; values.live !== true && values.hdfs !== true && Date.now() < until; seed++) {
   for (const plan of PLANS) {
     const expected = await within(plan, async (folder) => {
       await runAndKill(plan, folder, undefined)

@@ -63,6 +63,8 @@ ${FORMAT}
                         --follow the default is .millrace/PIPELINE, where
                         all that is read and written can take part
   --no-checkpoint       keep none
+  --retry-for DURATION  how long a server that went away is waited for
+                        (default: for ever)
   --until-idle DURATION end when nothing has come for so long
   --fresh               read everything again, as a new generation
   --take-over           do not wait for an owner that may live

@@ -1,3 +1,4 @@
+import { RETRY_FOR } from '../connections/patience.ts'
 import { isMillraceError, MillraceError } from '../core/errors.ts'
 import { durationMs } from '../core/time.ts'
 import { openCheckpointStore, sinkOfUrl, sourceOfUrl } from '../end-urls.ts'
@@ -34,6 +35,7 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
       follow: { type: 'boolean' },
       'until-end': { type: 'boolean' },
       'until-idle': { type: 'string' },
+      'retry-for': { type: 'string' },
       fresh: { type: 'boolean' },
       'take-over': { type: 'boolean' },
       'drop-state': { type: 'string', multiple: true },
@@ -41,6 +43,8 @@ export async function runCommand(pipeline: Pipeline, argv: readonly string[]): P
     },
     'run',
   )
+  const retryFor = values['retry-for']
+  if (retryFor !== undefined && durationMs(retryFor) >= 0) process.env[RETRY_FOR] = retryFor
   const rotate = values.rotate === undefined ? {} : { rotate: rotationOf(values.rotate) }
   const plan = withEnds(
     pipeline.plan,

@@ -2,7 +2,7 @@ import { MillraceError, reasonOf } from '../core/errors.ts'
 import { HdfsError } from './hdfs-http.ts'
 
 /** What went wrong, in our terms: what and where and what to do. */
-export function explained(error: unknown, label: string): Error {
+export function explained(error: unknown, label: string): MillraceError {
   if (error instanceof MillraceError) return error
   const reason = reasonOf(error)
   const options = { cause: error }

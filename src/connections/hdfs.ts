@@ -8,6 +8,7 @@ import { compareBytes } from '../core/canonical.ts'
 import { isMillraceError, MillraceError, reasonOf } from '../core/errors.ts'
 import { classified, exceptionOf, explained, isPassing, missing } from './hdfs-errors.ts'
 import { exchange, HdfsError, textOf } from './hdfs-http.ts'
+import { Patience } from './patience.ts'
 import { secret } from './secrets.ts'
 
 export interface HdfsConnectionOptions {
@@ -228,6 +229,7 @@ export class HdfsConnection {
 
   async #again<T>(run: (node: number) => Promise<T>): Promise<T> {
     const began = performance.now()
+    const patience = new Patience()
     for (let tries = 0; ; tries++) {
       try {
         const result = await run(this.#current)
@@ -239,6 +241,7 @@ export class HdfsConnection {
         const passing = isPassing(error)
         const waits = this.#answered || performance.now() - began < FIRST_PATIENCE_MS
         if (!passing || !waits) throw this.#explained(error)
+        patience.failed(this.#explained(error))
         if (!this.#silent && tries > 1) {
           this.#silent = true
           this.#say(`${this.label} can't do it now (${reasonOf(error)}); waiting for it`)
@@ -302,7 +305,7 @@ export class HdfsConnection {
     return new URL(`${this.#scheme}://${this.#nameNodes[node]}${ROOT}${escaped(path)}?${query}`)
   }
 
-  #explained(error: unknown): Error {
+  #explained(error: unknown): MillraceError {
     return explained(error, this.label)
   }
 }

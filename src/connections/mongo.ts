@@ -10,6 +10,7 @@ import {
 } from 'mongodb'
 import { MillraceError, reasonOf } from '../core/errors.ts'
 import { printableUrl } from '../core/url.ts'
+import { Patience } from './patience.ts'
 
 export interface MongoConnectionOptions {
   /** Default: the environment's MILLRACE_MONGO, else mongodb://127.0.0.1:27017. */
@@ -71,6 +72,7 @@ export class MongoConnection {
    * without a label.
    */
   async again<T>(run: (database: Db, tries: number) => Promise<T>): Promise<T> {
+    const patience = new Patience()
     for (let tries = 0; ; tries++) {
       try {
         const result = await run(this.database, tries)
@@ -79,6 +81,7 @@ export class MongoConnection {
         return result
       } catch (error) {
         if (!isPassing(error)) throw mongoError(error, this.label)
+        patience.failed(mongoError(error, this.label))
         if (!this.#silent && tries > 0) {
           this.#silent = true
           this.#say(`MongoDB at ${this.label} does not answer (${reasonOf(error)}); waiting for it`)

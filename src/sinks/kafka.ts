@@ -4,6 +4,7 @@ import type { Producer } from 'kafkajs'
 import { compareVersions } from '../checkpoints/checkpoint.ts'
 import { KafkaConnection, type KafkaConnectionOptions, kafkaError } from '../connections/kafka.ts'
 import { type KafkaRecord, KafkaSpreader, lastValues, sendRecords } from '../connections/kafka-producer.ts'
+import { Patience } from '../connections/patience.ts'
 import { isMillraceError, MillraceError, reasonOf, show } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import { keyText } from '../core/key.ts'
@@ -64,6 +65,7 @@ export async function openKafkaTask(options: KafkaSinkOptions, task: TaskSinkOpt
     return producer
   }
   const publish = async (version: Version, records: ReturnType<KafkaSpreader['spread']>): Promise<void> => {
+    const patience = new Patience()
     for (let tries = 0; ; tries++) {
       try {
         const ready = producer ?? (await begin())
@@ -85,6 +87,7 @@ export async function openKafkaTask(options: KafkaSinkOptions, task: TaskSinkOpt
         // Whether it was committed, the mark will tell; and who was fenced must not fence the owner.
         await takeover?.stillOwner()
         if (isMillraceError(error, 'MLR_ERR_FENCED')) throw error
+        patience.failed(kafkaError(error, connection.label))
         if (tries === 0) task.say(`Kafka at ${connection.label}: ${reasonOf(error)}; trying again`)
         await producer?.disconnect().catch(() => {})
         producer = undefined
@@ -98,12 +101,14 @@ export async function openKafkaTask(options: KafkaSinkOptions, task: TaskSinkOpt
     recorded: () => readMark(connection, id),
     begin: async (given) => {
       takeover = given
+      const patience = new Patience()
       for (;;) {
         try {
           await begin()
           return
         } catch (error) {
           await given.stillOwner()
+          patience.failed(kafkaError(error, connection.label))
           task.say(`Kafka at ${connection.label}: ${reasonOf(error)}; trying again`)
           producer = undefined
           await sleep(LONGEST_WAIT_MS)

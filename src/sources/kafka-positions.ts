@@ -67,6 +67,17 @@ function whyGone(name: string, position: KafkaPosition, topic: string, low: numb
   return undefined
 }
 
+/** Positions by partition's name, as a group commits them. */
+export function offsetsOf(
+  positions: Readonly<Record<string, unknown>>,
+): { readonly topic: string; readonly partition: number; readonly offset: string }[] {
+  return Object.entries(positions).map(([name, position]) => {
+    const slash = name.lastIndexOf('/')
+    const { offset } = position as KafkaPosition
+    return { topic: name.slice(0, slash), partition: Number(name.slice(slash + 1)), offset: String(offset) }
+  })
+}
+
 export function fencedByGroup(group: string): MillraceError {
   return new MillraceError(
     'MLR_ERR_FENCED',

@@ -4,10 +4,18 @@ import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { newOwner, ownerText } from '../checkpoints/owner.ts'
 import { KafkaConnection, kafkaError } from '../connections/kafka.ts'
 import { oneOwner } from '../connections/kafka-group.ts'
+import { givenUp, Patience } from '../connections/patience.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Batch } from '../core/record.ts'
 import { KafkaBatch, type KafkaPosition } from './kafka-batch.ts'
-import { fencedByGroup, isDeadHere, type KafkaSourceOptions, type Partition, startsOf } from './kafka-positions.ts'
+import {
+  fencedByGroup,
+  isDeadHere,
+  type KafkaSourceOptions,
+  offsetsOf,
+  type Partition,
+  startsOf,
+} from './kafka-positions.ts'
 import type { Claim, ClaimOptions, SourceOptions, SourceReader } from './source.ts'
 
 const SESSION_MS = 10_000
@@ -74,6 +82,7 @@ class KafkaReader implements SourceReader, Claim {
   #stopped = false
   #released = false
   #silent = false
+  #givingUp: NodeJS.Timeout | undefined
   #failure: { readonly error: unknown } | undefined
   /** At most one batch waits to be used; whoever brought it waits for that. */
   #waiting: { readonly batch: KafkaBatch; readonly used: (wasUsed: boolean) => void } | undefined
@@ -127,6 +136,7 @@ class KafkaReader implements SourceReader, Claim {
     this.#consumer.on(events.FETCH, () => {
       if (this.#silent) this.#say(`Kafka at ${this.#connection.label} answers again`)
       this.#silent = false
+      clearTimeout(this.#givingUp)
     })
     this.#consumer.on(events.END_BATCH_PROCESS, ({ payload }) => {
       // Only markers of transactions: nothing to read, but the position moved.
@@ -225,14 +235,9 @@ class KafkaReader implements SourceReader, Claim {
   committed(positions: Readonly<Record<string, unknown>>): void {
     if (this.#committing || this.#released) return
     this.#committing = true
-    const offsets = Object.entries(positions).map(([id, position]) => {
-      const slash = id.lastIndexOf('/')
-      const { offset } = position as KafkaPosition
-      return { topic: id.slice(0, slash), partition: Number(id.slice(slash + 1)), offset: String(offset) }
-    })
     // Only for tools that show the lag: the positions that count are in the checkpoint.
     this.#consumer
-      .commitOffsets(offsets)
+      .commitOffsets(offsetsOf(positions))
       .catch(() => {})
       .finally(() => {
         this.#committing = false
@@ -243,6 +248,7 @@ class KafkaReader implements SourceReader, Claim {
     if (this.#released) return
     this.#released = true
     this.#stopped = true
+    clearTimeout(this.#givingUp)
     this.#waiting?.used(false)
     await this.#consumer.disconnect().catch(() => {})
     await this.#connection.close()
@@ -339,8 +345,12 @@ class KafkaReader implements SourceReader, Claim {
       this.#fail(kafkaError(error, this.#connection.label))
       return
     }
-    if (!this.#silent) this.#say(`Kafka at ${this.#connection.label} does not answer; waiting for it`)
+    if (this.#silent) return
     this.#silent = true
+    this.#say(`Kafka at ${this.#connection.label} does not answer; waiting for it`)
+    const { limitMs } = Patience
+    if (limitMs === Number.POSITIVE_INFINITY) return
+    this.#givingUp = setTimeout(() => this.#fail(givenUp(kafkaError(error, this.#connection.label))), limitMs)
   }
 
   #fail(error: unknown): void {

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import type { HadoopCluster } from '../../services/index.ts'
 import { HdfsConnection } from '../../src/connections/hdfs.ts'
 import { clickLines } from '../../src/sources/clicks.ts'
-import { type Ended, program, ROOT, start } from '../support/program.ts'
+import { type Ended, program, ROOT, start } from '../support/process.ts'
 
 const PLAN = join(ROOT, 'test/services/hdfs-plan.ts')
 let cases = 0

@@ -69,7 +69,7 @@ describe.skipIf(skipped !== undefined)('Kafka to MongoDB and Kafka', () => {
     const live = await servers.make()
     const random = new Random(11)
     let kills = 0
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 12; i++) {
       await live.produce(400)
       const child = start(RUN, { env: { ...live.env, ...OFTEN } })
       const out = ended(child)
@@ -150,6 +150,29 @@ describe.skipIf(skipped !== undefined)('Kafka to MongoDB and Kafka', () => {
     child.kill('SIGTERM')
     expect((await out).code, (await out).stderr).toBe(0)
   }, 400_000)
+
+  it('gives up after the time that it is told, and the next start loses nothing', async () => {
+    for (const server of ['mongod', 'the broker'] as const) {
+      const live = await servers.make()
+      await live.produce(300)
+      const child = start([PLAN, 'run', '--retry-for', '2s'], { env: live.env })
+      const out = ended(child)
+      while ((await servers.client.db(live.name).collection('users').countDocuments()) === 0) await sleep(100)
+      if (server === 'mongod') await servers.mongo.kill()
+      else await servers.kafka.killBroker(0)
+      // Something must be on its way: an idle stream does not ask MongoDB for anything but a sign of life.
+      const gaveUp = await out
+      expect([gaveUp.code, gaveUp.stderr], server).toEqual([
+        1,
+        expect.stringContaining('given up after 2s (--retry-for)'),
+      ])
+      expect(gaveUp.stderr).toContain('MLR_ERR_SERVER_UNREACHABLE')
+      if (server === 'mongod') await servers.mongo.start()
+      else await servers.kafka.startBroker(0)
+      await live.produce(100)
+      await finish(live, server)
+    }
+  }, 200_000)
 
   it('a second process stands by, and works when the first one stops', async () => {
     const live = await servers.make()
