@@ -79,7 +79,6 @@ function core({ folder, port }: HadoopLayout) {
 function hdfs({ folder, port, dataNodePorts }: HadoopLayout) {
   return {
     'dfs.replication': dataNodePorts.length,
-    'dfs.permissions.enabled': 'false',
     'dfs.namenode.name.dir': `file://${join(folder, 'data', 'name')}`,
     'dfs.namenode.http-address': `127.0.0.1:${port('nameNodeHttp')}`,
     'dfs.namenode.rpc-bind-host': '127.0.0.1',

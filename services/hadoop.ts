@@ -100,10 +100,16 @@ export class HadoopCluster {
     return this
   }
 
+  /** As the namenode knows it: one that was killed counts for some seconds. */
+  async liveDataNodes(): Promise<number> {
+    const response = await fetch(this.#stateUrl)
+    return Number(/"NumLiveDataNodes" : (\d+)/.exec(await response.text())?.[1])
+  }
+
   /** Every datanode is there, and the namenode has left its safe mode. */
   async untilHdfsWorks(): Promise<void> {
     const { dataNodes = 1 } = this.#options
-    const url = `http://127.0.0.1:${this.port('nameNodeHttp')}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState`
+    const url = this.#stateUrl
     await (this.daemons.get('namenode') as ServerProcess).until(
       async () =>
         (await says(url, /"FSState" : "Operational"/)) && says(url, new RegExp(`"NumLiveDataNodes" : ${dataNodes}\\b`)),
@@ -149,6 +155,10 @@ export class HadoopCluster {
     // A node manager that had a job ends slowly, and holds nothing that another start needs.
     this.daemons.get('nodemanager')?.signal('SIGKILL')
     await Promise.all([...this.daemons.values()].map((daemon) => daemon.stop()))
+  }
+
+  get #stateUrl(): string {
+    return `http://127.0.0.1:${this.port('nameNodeHttp')}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState`
   }
 
   #prepare(): void {

@@ -61,6 +61,11 @@ const PASSING_EXCEPTIONS = new Set([
 
 /** It may be done later. */
 export function isPassing(error: unknown): boolean {
+  if (error instanceof MillraceError) {
+    const { cause } = error
+    // Told already, and tried again by who can; what was given up stays so.
+    return cause !== undefined && !(cause instanceof MillraceError) && isPassing(cause)
+  }
   const { code, message = '' } = error as { code?: string; message?: string }
   if (code !== undefined && PASSING_CODES.has(code)) return true
   if (/^(aborted|socket hang up|Premature close)$/.test(message)) return true

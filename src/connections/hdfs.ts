@@ -35,6 +35,7 @@ export interface HdfsStatus {
 const PORT = '9870'
 const FIRST_PATIENCE_MS = 5000
 const [FIRST_WAIT_MS, LONGEST_WAIT_MS] = [50, 2000]
+const SHUNNED_MS = 3000
 const ROOT = '/webhdfs/v1'
 
 /** An HDFS cluster over WebHDFS, as one process sees it: two-step data transfer, verified lengths, renames that answer, and patience. */
@@ -46,6 +47,8 @@ export class HdfsConnection {
   readonly #token: string | undefined
   readonly #say: (line: string) => void
   readonly #clients: readonly WebHdfsClient[]
+  /** By address of a datanode that did not answer: until when. */
+  readonly #shunned = new Map<string, number>()
   #current = 0
   #answered = false
   #silent = false
@@ -154,7 +157,7 @@ export class HdfsConnection {
         if (size <= at) return undefined
         const want: Record<string, string> = Number.isFinite(end) ? { length: String(end - at) } : {}
         const located = await this.#located(node, 'GET', 'OPEN', path, { offset: String(at), ...want })
-        return exchange('GET', located)
+        return this.#fromDataNode(exchange('GET', located), located)
       })
       if (response === undefined) return
       const announced = Number(response.headers['content-length'])
@@ -278,7 +281,22 @@ export class HdfsConnection {
     body: Uint8Array | Readable,
   ): Promise<void> {
     const located = await this.#located(node, method, op, path, parameters)
-    await textOf(await exchange(method, located, body))
+    await textOf(await this.#fromDataNode(exchange(method, located, body), located))
+  }
+
+  /** The namenode takes some time to know that a datanode is dead; until then it must be told not to name that one. */
+  async #fromDataNode<T>(answer: Promise<T>, { host }: URL): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      if (isPassing(error) && !(error instanceof HdfsError)) this.#shunned.set(host, performance.now() + SHUNNED_MS)
+      throw error
+    }
+  }
+
+  #toShun(): Record<string, string> {
+    for (const [host, until] of this.#shunned) if (until < performance.now()) this.#shunned.delete(host)
+    return this.#shunned.size === 0 ? {} : { excludedatanodes: [...this.#shunned.keys()].join(',') }
   }
 
   /** Step one: the datanode's address for step two. */
@@ -291,7 +309,7 @@ export class HdfsConnection {
   ): Promise<URL> {
     const response: IncomingMessage = await exchange(
       method,
-      this.#url(node, op, path, { ...parameters, noredirect: 'true' }),
+      this.#url(node, op, path, { ...parameters, ...this.#toShun(), noredirect: 'true' }),
     )
     const text = await textOf(response)
     const location = (response.headers.location ?? (JSON.parse(text) as { Location?: string }).Location) as string

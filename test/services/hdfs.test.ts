@@ -279,6 +279,66 @@ describe.skipIf(skipped !== undefined)('HDFS', () => {
       }
     }, 300_000)
 
+    it('tells a user that may not write, and what is not there', async () => {
+      await hdfs.create('/owned/here', Buffer.from('one\n'))
+      const one = make()
+      const run = (...args: string[]) => program(['pipelines/produce.ts', 'run', ...args], { env: one.env() })
+      const [address = ''] = nameNodes
+      const refused = await run('--from', 'clicks:?count=3', '--to', `hdfs://alice@${address}/owned/there`)
+      expect([refused.code, refused.stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          /HDFS at hdfs:\S+ does not allow it: Permission denied: user=alice, .*\(MLR_ERR_SERVER_LOGIN\)/,
+        ),
+      ])
+      const missing = await run('--from', `hdfs://${address}/owned/none`, '--to', '-')
+      expect([missing.code, missing.stderr]).toEqual([
+        1,
+        expect.stringContaining(`there is nothing at hdfs://${address}/owned/none`),
+      ])
+    })
+
+    it('waits where no datanode takes data, says so, and gives up if it is told to', async () => {
+      await cluster.kill('datanode-1')
+      while ((await cluster.liveDataNodes()) > 0) await sleep(200)
+      const one = make()
+      const gaveUp = await one.run({}, '--retry-for', '2s')
+      expect([gaveUp.code, gaveUp.stderr]).toEqual([
+        1,
+        expect.stringMatching(/has no datanode that takes data: .* given up after 2s/),
+      ])
+      const waiting = one.start()
+      const out = ended(waiting)
+      let said = ''
+      waiting.stderr.on('data', (chunk: Buffer) => {
+        said += chunk
+      })
+      while (!said.includes('waiting for it')) await sleep(50)
+      await cluster.startDaemon('datanode-1')
+      expect((await out).code, (await out).stderr).toBe(0)
+      expect(said).toMatch(/can't do it now \(.*datanode.*\); waiting for it\n.* answers again/)
+      await finish(one, 'no datanode')
+    }, 120_000)
+
+    it('with two datanodes goes on while one of them is dead', async () => {
+      const two = await servers.hadoop({ dataNodes: 2 })
+      const one = new HdfsCase(two, temporaryFolder())
+      const child = one.start(OFTEN, '--follow')
+      const out = ended(child)
+      await sleep(1500)
+      await two.kill('datanode-2')
+      for (let i = 0; i < 5; i++) {
+        one.grow(200)
+        await sleep(300)
+      }
+      child.kill('SIGTERM')
+      expect((await out).code, (await out).stderr).toBe(0)
+      const last = await one.run()
+      expect(last.code, last.stderr).toBe(0)
+      expect(await one.held()).toEqual(await one.expected())
+      await two.stop()
+    }, 120_000)
+
     it('goes on when the namenode, the datanode or both are killed, and through safe mode', async () => {
       const one = make()
       const child = one.start(OFTEN, '--follow')
