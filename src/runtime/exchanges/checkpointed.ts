@@ -113,6 +113,7 @@ class CheckpointedRun {
   #gate: Promise<void> | undefined
   readonly #intervals: number[] = []
   #longestMs = 0
+  #loopBefore = performance.eventLoopUtilization()
   #lastBegun: number | undefined
 
   constructor(
@@ -194,14 +195,10 @@ class CheckpointedRun {
     const clock = async (): Promise<void> => {
       while (!ended) {
         const now = performance.now()
-        await sleep(
-          Math.max(1, Math.min(LOOK_MS, this.#pace.dueAt(this.#execution.changes, now - this.#lastRead) - now)),
-        )
+        await sleep(Math.max(1, Math.min(LOOK_MS, this.#dueAt(now) - now)))
         const { untilIdleMs } = this.#options
         if (untilIdleMs !== undefined && performance.now() - this.#lastRead > untilIdleMs) stop()
-        const idleMs = performance.now() - this.#lastRead
-        if (!ended && performance.now() >= this.#pace.dueAt(this.#execution.changes, idleMs))
-          await this.#checkpointOnce()
+        if (!ended && performance.now() >= this.#dueAt(performance.now())) await this.#checkpointOnce()
       }
     }
     const pumps = Promise.all(
@@ -286,6 +283,12 @@ class CheckpointedRun {
       this.#lastBegun = begun
     }
     this.#pace.took(begun, now, changes, this.#task.heldMs)
+    this.#loopBefore = performance.eventLoopUtilization()
+  }
+
+  #dueAt(now: number): number {
+    const { utilization } = performance.eventLoopUtilization(this.#loopBefore)
+    return this.#pace.dueAt(this.#execution.changes, now - this.#lastRead, utilization)
   }
 
   /** Starts what must begin at a moment when nothing is inside a boundary. */
