@@ -1,4 +1,4 @@
-import kafkajs, { type PartitionAssigner } from 'kafkajs'
+import kafkajs, { type Consumer, type Kafka, type PartitionAssigner } from 'kafkajs'
 
 const { AssignerProtocol } = kafkajs
 
@@ -6,7 +6,7 @@ const { AssignerProtocol } = kafkajs
  * One member of the group owns every partition, the others stand by: the assigner of a pipeline that runs in one process. The member that has
  * owned longest keeps them; `ownedSince` is asked at each join.
  */
-export function oneOwner(ownedSince: () => number | undefined): PartitionAssigner {
+function oneOwner(ownedSince: () => number | undefined): PartitionAssigner {
   return ({ cluster }) => ({
     name: 'millrace-one-owner',
     version: 0,
@@ -46,4 +46,32 @@ function sinceIn(userData: Buffer | undefined): number {
   } catch {
     return Number.POSITIVE_INFINITY
   }
+}
+
+const SESSION_MS = 10_000
+export const HEARTBEAT_MS = 1000
+/** How long a fetch waits for records: it is also how long a stop takes. */
+const LONG_POLL_MS = 200
+/** New partitions are found so soon. */
+const METADATA_MS = 10_000
+
+/** A member of a group in which one member reads every partition. */
+export function soleConsumer(
+  client: Kafka,
+  groupId: string,
+  { ownedSince, waits }: { readonly ownedSince: () => number | undefined; readonly waits: () => boolean },
+): Consumer {
+  return client.consumer({
+    groupId,
+    sessionTimeout: SESSION_MS,
+    rebalanceTimeout: SESSION_MS,
+    heartbeatInterval: HEARTBEAT_MS,
+    maxWaitTimeInMs: LONG_POLL_MS,
+    metadataMaxAge: METADATA_MS,
+    allowAutoTopicCreation: false,
+    readUncommitted: false,
+    partitionAssigners: [oneOwner(ownedSince)],
+    // The brokers may be away for long: they are waited for.
+    retry: { initialRetryTime: 200, maxRetryTime: 2000, retries: 6, restartOnFailure: async () => waits() },
+  })
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { newOwner, ownerText } from '../checkpoints/owner.ts'
 import { KafkaConnection, kafkaError } from '../connections/kafka.ts'
-import { oneOwner } from '../connections/kafka-group.ts'
+import { HEARTBEAT_MS, soleConsumer } from '../connections/kafka-group.ts'
 import { givenUp, Patience } from '../connections/patience.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { Batch } from '../core/record.ts'
@@ -18,14 +18,8 @@ import {
 } from './kafka-positions.ts'
 import type { Claim, ClaimOptions, SourceOptions, SourceReader } from './source.ts'
 
-const SESSION_MS = 10_000
-const HEARTBEAT_MS = 1000
-/** How long a fetch waits for records: it is also how long a stop takes. */
-const LONG_POLL_MS = 200
 /** How often a start tries to join. */
 const MOST_TRIES = 20
-/** New partitions are found so soon. */
-const METADATA_MS = 10_000
 
 /** Joins the group; resolves when every partition is ours. */
 export async function claimKafka(options: KafkaSourceOptions, claiming: ClaimOptions): Promise<Claim | undefined> {
@@ -103,18 +97,9 @@ class KafkaReader implements SourceReader, Claim {
     this.#say = say
     this.#alone = alone
     this.#connection = new KafkaConnection({ ...options, clientId: `millrace ${pipeline} ${ownerText(newOwner())}` })
-    this.#consumer = this.#connection.client.consumer({
-      groupId: group,
-      sessionTimeout: SESSION_MS,
-      rebalanceTimeout: SESSION_MS,
-      heartbeatInterval: HEARTBEAT_MS,
-      maxWaitTimeInMs: LONG_POLL_MS,
-      metadataMaxAge: METADATA_MS,
-      allowAutoTopicCreation: false,
-      readUncommitted: false,
-      partitionAssigners: [oneOwner(() => this.#ownedSince)],
-      // The brokers may be away for long: they are waited for.
-      retry: { initialRetryTime: 200, maxRetryTime: 2000, retries: 6, restartOnFailure: async () => !this.#stopped },
+    this.#consumer = soleConsumer(this.#connection.client, group, {
+      ownedSince: () => this.#ownedSince,
+      waits: () => !this.#stopped,
     })
   }
 
