@@ -245,7 +245,7 @@ export class HdfsConnection {
         const waits = this.#answered || performance.now() - began < FIRST_PATIENCE_MS
         if (!passing || !waits) throw this.#explained(error)
         patience.failed(this.#explained(error))
-        if (!this.#silent && tries > 1) {
+        if (!this.#silent && this.#answered && tries > 1) {
           this.#silent = true
           this.#say(`${this.label} can't do it now (${reasonOf(error)}); waiting for it`)
         }
