@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { basename, dirname, resolve } from 'node:path'
+import { hadoopUser } from '../connections/hadoop-user.ts'
 import type { HdfsConnection } from '../connections/hdfs.ts'
 import { MillraceError } from '../core/errors.ts'
 import { hdfsParts, sinkOfUrl } from '../end-urls.ts'
@@ -111,11 +112,16 @@ export async function hadoopCommand(
           }),
     }
     if (output === undefined) {
-      const [folder] = [...inputs.values()].flat()
+      const [folder, ...others] = [...inputs.values()].flat()
+      if (folder === undefined || others.length > 0 || isLocal(folder))
+        throw new MillraceError(
+          'MLR_ERR_USAGE',
+          'hadoop --checkpoint: --input is one folder of HDFS, that of an archive',
+        )
       const connection = await paths.connection(say)
       const fresh = values.fresh === true
       const { historyCommand } = await import('./history.ts')
-      await historyCommand({ plan, connection, folder: folder as string, checkpoint: checkpoint as string, fresh, job })
+      await historyCommand({ plan, connection, folder, checkpoint: checkpoint as string, fresh, job })
       return
     }
     const report = await submit({ ...job, flow, inputs, output })
@@ -176,7 +182,7 @@ class HadoopPaths {
 /** This very Node as an archive in HDFS, put there once. Workers keep it, too. */
 async function shipNode(connection: HdfsConnection, say: (line: string) => void): Promise<string> {
   const name = `node-${process.version}-${process.platform}-${process.arch}.tgz`
-  const path = `/user/${process.env.HADOOP_USER_NAME ?? process.env.USER ?? 'millrace'}/.millrace/${name}`
+  const path = `/user/${hadoopUser()}/.millrace/${name}`
   if ((await connection.stat(path)) === undefined) {
     say(`shipping ${name} to HDFS, once …`)
     await connection.makeFolder(dirname(path))

@@ -1,11 +1,11 @@
 /// <reference path="./webhdfs.d.ts" />
 import type { IncomingMessage } from 'node:http'
-import { userInfo } from 'node:os'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import webhdfs, { type FileStatus, type WebHdfsClient } from 'webhdfs'
 import { compareBytes } from '../core/canonical.ts'
 import { isMillraceError, MillraceError, reasonOf } from '../core/errors.ts'
+import { hadoopUser } from './hadoop-user.ts'
 import { classified, exceptionOf, explained, isPassing, missing } from './hdfs-errors.ts'
 import { exchange, HdfsError, textOf } from './hdfs-http.ts'
 import { Patience } from './patience.ts'
@@ -57,7 +57,7 @@ export class HdfsConnection {
     const {
       nameNodes = defaultNameNodes(),
       tls = false,
-      user = defaultUser(),
+      user = hadoopUser(),
       token = secret(undefined, 'MILLRACE_HDFS_TOKEN'),
     } = options
     this.#nameNodes = nameNodes.map((address) => (/:\d+$/.test(address) ? address : `${address}:${PORT}`))
@@ -343,8 +343,4 @@ function defaultNameNodes(): readonly string[] {
     .replace(/^[a-z]+:\/\//, '')
     .replace(/\/.*$/, '')
     .split(',')
-}
-
-function defaultUser(): string {
-  return process.env.HADOOP_USER_NAME ?? userInfo().username
 }

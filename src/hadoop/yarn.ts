@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hadoopUser } from '../connections/hadoop-user.ts'
 import { MillraceError, reasonOf } from '../core/errors.ts'
 
 const ANSWER_MS = 5000
@@ -60,8 +60,7 @@ export class Yarn {
   }
 
   async kill(application: string): Promise<void> {
-    const user = process.env.HADOOP_USER_NAME ?? userInfo().username
-    const response = await fetch(`${this.#url}/ws/v1/cluster/apps/${application}/state?user.name=${user}`, {
+    const response = await fetch(`${this.#url}/ws/v1/cluster/apps/${application}/state?user.name=${hadoopUser()}`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: '{"state":"KILLED"}',
