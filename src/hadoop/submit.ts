@@ -58,13 +58,18 @@ export async function submit(options: SubmitOptions): Promise<SubmitReport> {
     const totals = new Map<string, number>()
     const skipped: string[] = []
     for (const [i, step] of steps.entries()) {
-      made.push(step.output)
       // The local runner links the job's files in the folder in which it runs.
       const cwd = await mkdtemp(join(work, 'job-'))
       const job = new Job(options, bundled, step, cwd, { step: i + 1, steps: steps.length })
-      const result = await job.run()
+      let result: JobResult
+      try {
+        result = await job.run()
+      } finally {
+        // A job that was refused has made nothing: the folder that was in its way is somebody else's.
+        if (job.name !== '') made.push(step.output)
+      }
       jobs.push(job.name)
-      skipped.push(...job.skipped, ...result.skipped)
+      skipped.push(...result.skipped)
       for (const [name, count] of result.counters.get('millrace') ?? [])
         if (i === 0 || name.startsWith('skipped ')) totals.set(name, (totals.get(name) ?? 0) + count)
       const framework = result.counters.get('Map-Reduce Framework')
@@ -98,8 +103,8 @@ class Job {
   readonly #options: SubmitOptions
   readonly #step: StreamingStep
   readonly #client: StreamingClient
+  /** What Hadoop calls it, once it has taken it. */
   name = ''
-  readonly skipped: string[] = []
   #application: string | undefined
   #yarn: Yarn | undefined
   #begun = false
@@ -185,6 +190,9 @@ class Job {
       (task === undefined || this.#application === undefined
         ? undefined
         : await this.#yarn?.stderrOfTask(this.#application, task))
+    const exists = /Output directory (\S+) already exists/.exec(said.join('\n'))
+    if (exists !== null)
+      return new MillraceError('MLR_ERR_OUTPUT_EXISTS', `the output ${exists[1]} exists — remove it or name another`)
     const own = (stderr ?? said.join('\n')).split('\n')
     const what = `the job ${this.name || this.#step.label} has failed`
     const noNode = own
