@@ -242,6 +242,8 @@ export class HdfsConnection {
         return result
       } catch (error) {
         const passing = isPassing(error)
+        // That there is no such file, or no datanode now, is an answer too.
+        if (error instanceof HdfsError && error.exception !== '') this.#answered = true
         const waits = this.#answered || performance.now() - began < FIRST_PATIENCE_MS
         if (!passing || !waits) throw this.#explained(error)
         patience.failed(this.#explained(error))

@@ -249,11 +249,11 @@ describe.skipIf(skipped !== undefined)('HDFS', () => {
       const one = make()
       const random = new Random(3)
       let kills = 0
-      for (let i = 0; i < 8; i++) {
+      for (let i = 0; i < 30 && kills < 8; i++) {
         one.grow(200)
         const child = one.start(OFTEN)
         const out = ended(child)
-        const timer = setTimeout(() => child.kill('SIGKILL'), 250 + random.below(600))
+        const timer = setTimeout(() => child.kill('SIGKILL'), 200 + random.below(500))
         if ((await out).signal === 'SIGKILL') kills++
         clearTimeout(timer)
       }

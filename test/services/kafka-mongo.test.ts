@@ -69,11 +69,12 @@ describe.skipIf(skipped !== undefined)('Kafka to MongoDB and Kafka', () => {
     const live = await servers.make()
     const random = new Random(11)
     let kills = 0
-    for (let i = 0; i < 12; i++) {
+    // How many of them meet a run that still works depends on the machine.
+    for (let i = 0; i < 40 && kills < 10; i++) {
       await live.produce(400)
       const child = start(RUN, { env: { ...live.env, ...OFTEN } })
       const out = ended(child)
-      const timer = setTimeout(() => child.kill('SIGKILL'), 300 + random.below(1200))
+      const timer = setTimeout(() => child.kill('SIGKILL'), 200 + random.below(900))
       if ((await out).signal === 'SIGKILL') kills++
       clearTimeout(timer)
     }
