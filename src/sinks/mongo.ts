@@ -1,6 +1,7 @@
 import { type AnyBulkWriteOperation, type Collection, MongoBulkWriteError } from 'mongodb'
 import { isDuplicate, MongoConnection, type MongoConnectionOptions } from '../connections/mongo.ts'
 import { isMillraceError, MillraceError, show } from '../core/errors.ts'
+import { faultPoint } from '../core/fault-point.ts'
 import { type Key, keyText } from '../core/key.ts'
 import { Pieces } from '../core/pieces.ts'
 import type { Lineage, Output, SinkWriter, Takeover, TaskSink, TaskSinkOptions, Version } from './sink.ts'
@@ -40,16 +41,18 @@ class MongoTable {
   readonly #connection: MongoConnection
   readonly #over: TaskSinkOptions['over']
   readonly #removes: boolean
+  readonly #pipeline: string
 
   constructor(
     connection: MongoConnection,
     options: MongoSinkOptions,
-    { over, removes }: Pick<TaskSinkOptions, 'over' | 'removes'>,
+    { over, removes, pipeline }: Pick<TaskSinkOptions, 'over' | 'removes' | 'pipeline'>,
   ) {
     this.#connection = connection
     this.#options = options
     this.#over = over
     this.#removes = removes
+    this.#pipeline = pipeline
   }
 
   get #name(): string {
@@ -58,13 +61,20 @@ class MongoTable {
 
   async recorded(): Promise<{ readonly pipeline: string; readonly version: Version } | undefined> {
     const record = await this.#connection.again((db) => db.collection<SinkRecord>(RECORDS).findOne({ _id: this.#name }))
+    // Only claimed: nothing was published completely, so everything is still owed.
+    if (record?.version.generation === 0 && record.pipeline === this.#pipeline) return undefined
     if (record !== null) return { pipeline: record.pipeline, version: record.version }
     const foreign = await this.#connection.again((db) => db.collection<Document>(this.#name).findOne({}))
     if (foreign === null) return undefined
     throw new MillraceError(
       'MLR_ERR_CHECKPOINT_REFUSED',
-      `the collection ${show(this.#name)} of ${this.#connection.label} is there and was not made by Millrace — name another`,
+      `the collection '${this.#name}' of ${this.#connection.label} is there and was not made by Millrace — name another`,
     )
+  }
+
+  /** Says whose it is, before anything is written: else rows of a first publish that was cut off would look like somebody else's. */
+  claim(): Promise<void> {
+    return this.record(this.#pipeline, { generation: 0, number: 0 })
   }
 
   /** Indexes, and what a former generation has left. */
@@ -79,7 +89,7 @@ class MongoTable {
         await rows.createIndex({ _gone: 1 }, { expireAfterSeconds: TOMBSTONE_SECONDS, sparse: true })
     })
     const before = await this.recorded()
-    if (before === undefined || before.version.generation >= generation) return
+    if (before === undefined ? generation === 1 : before.version.generation >= generation) return
     const first = numberOf({ generation, number: 0 })
     await this.#connection.again(async (db): Promise<unknown> => {
       const rows = db.collection<Document>(this.#name)
@@ -195,6 +205,7 @@ export async function openMongoTask(
     begin: async (given) => {
       takeover = given
       prepared = Date.now()
+      await table.claim()
       await table.begin(given.version)
     },
     prepare: (outputs) => {
@@ -229,6 +240,7 @@ export async function openMongoTask(
         await takeover?.stillOwner()
         throw error
       }
+      faultPoint('rows written')
       await table.record(task.pipeline, version)
       return written
     },
@@ -242,7 +254,7 @@ export async function openMongo(
   say: (line: string) => void = () => {},
 ): Promise<SinkWriter> {
   const connection = await MongoConnection.open(options, say)
-  const table = new MongoTable(connection, options, { over: 'table', removes: false })
+  const table = new MongoTable(connection, options, { over: 'table', removes: false, pipeline: '' })
   const before = await table.recorded()
   if (before !== undefined && before.pipeline !== '') {
     await table.close()

@@ -52,12 +52,15 @@ describe.skipIf(skipped !== undefined)('Kafka to MongoDB and Kafka', () => {
       'after commit',
       'between init and mark',
       'before the transaction ends',
+      'rows written',
       'between sinks',
       'after publish',
     ]) {
       const live = await servers.make()
       await live.produce(2000)
-      const times = ['after takeover', 'after sinks began', 'between init and mark'].includes(point) ? 1 : 2
+      const times = ['after takeover', 'after sinks began', 'between init and mark', 'rows written'].includes(point)
+        ? 1
+        : 2
       const killed = await run(live, { MILLRACE_FAULT: `${point}@${times}:SIGKILL` })
       if (times === 1) expect(killed.signal, `${point}: ${killed.stderr}`).toBe('SIGKILL')
       await live.produce(300)
