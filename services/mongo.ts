@@ -52,22 +52,41 @@ export class MongoServer {
       writeFileSync(keyFile, Buffer.from(id.repeat(40)).toString('base64').replaceAll('=', '').slice(0, 512))
       chmodSync(keyFile, 0o600)
     }
-    this.process = startProcess({
-      id,
-      service: 'mongo',
-      url: `mongodb://127.0.0.1:${port}/?replicaSet=rs0`,
-      log: join(folder, 'out.log'),
-      command: mongod,
-      args: [
-        ...['--port', String(port), '--dbpath', folder, '--bind_ip', '127.0.0.1', '--nounixsocket', '--replSet', 'rs0'],
-        ...['--oplogSize', '256', '--wiredTigerCacheSizeGB', '0.25', '--syncdelay', '5'],
-        ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=1'],
-        ...['--logpath', log, '--logappend'],
-        ...(login === undefined ? [] : ['--auth', '--keyFile', keyFile]),
-      ],
-      detached,
-    })
-    await this.process.until(() => answers(port), 60_000)
+    // After a SIGKILL the first try may find something of its forerunner still there.
+    for (let tries = 0; ; tries++) {
+      this.process = startProcess({
+        id,
+        service: 'mongo',
+        url: `mongodb://127.0.0.1:${port}/?replicaSet=rs0`,
+        log: join(folder, 'out.log'),
+        command: mongod,
+        args: [
+          ...[
+            '--port',
+            String(port),
+            '--dbpath',
+            folder,
+            '--bind_ip',
+            '127.0.0.1',
+            '--nounixsocket',
+            '--replSet',
+            'rs0',
+          ],
+          ...['--oplogSize', '256', '--wiredTigerCacheSizeGB', '0.25', '--syncdelay', '5'],
+          ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=1'],
+          ...['--logpath', log, '--logappend'],
+          ...(login === undefined ? [] : ['--auth', '--keyFile', keyFile]),
+        ],
+        detached,
+      })
+      try {
+        await this.process.until(() => answers(port), 60_000)
+        break
+      } catch (error) {
+        if (tries === 2 || this.process.alive) throw error
+        await sleep(1000)
+      }
+    }
     await this.#initiate()
     return this
   }
