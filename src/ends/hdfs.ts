@@ -57,8 +57,14 @@ function hdfsSink(
     throw new MillraceError('MLR_ERR_PLAN', `hdfs ${path}: table is 'snapshot' or 'changes'; got ${show(table)}`)
   const connect = async (say?: (line: string) => void): Promise<HdfsConnection> =>
     new (await import('../connections/hdfs.ts')).HdfsConnection(connecting, say)
-  const place = async (say?: (line: string) => void): Promise<FilePlace> =>
-    (await import('../sinks/hdfs-place.ts')).hdfsPlace(await connect(say))
+  const placeOf = async (connection: HdfsConnection): Promise<FilePlace> =>
+    (await import('../sinks/hdfs-place.ts')).hdfsPlace(connection)
+  const place = async (say?: (line: string) => void): Promise<FilePlace> => placeOf(await connect(say))
+  const openOne = async () => {
+    const connection = await connect()
+    const { openHdfsFile } = await import('../sinks/hdfs-file.ts')
+    return openHdfsFile(connection, await placeOf(connection), path, format)
+  }
   const files = { path, format, rotate: rotate ?? {} }
   const where = connecting.nameNodes === undefined ? '' : connecting.nameNodes.join(',')
   return {
@@ -71,7 +77,7 @@ function hdfsSink(
       withFormat: (other) => hdfsSink(path, { ...format, ...other }, options, connecting),
       open: async () =>
         rotate === undefined
-          ? (await import('../sinks/hdfs-file.ts')).openHdfsFile(await connect(), path, format)
+          ? openOne()
           : (await import('../sinks/event-files-task.ts')).openEventFiles({ ...files, place: await place() }),
       openTask: async ({ pipeline, over, say }) =>
         over === 'table' && table === 'snapshot'

@@ -2,12 +2,21 @@ import { posix } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { createGzip, createZstdCompress } from 'node:zlib'
 import type { HdfsConnection } from '../connections/hdfs.ts'
+import { MillraceError } from '../core/errors.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
+import type { FilePlace } from './file-place.ts'
 import type { SinkWriter } from './sink.ts'
 import { TextOutput } from './text.ts'
 
 /** One file of HDFS, packed by its suffix: seen as a whole when the run has ended well, and what was there before until then. */
-export async function openHdfsFile(connection: HdfsConnection, path: string, format: TextFormat): Promise<SinkWriter> {
+export async function openHdfsFile(
+  connection: HdfsConnection,
+  place: FilePlace,
+  path: string,
+  format: TextFormat,
+): Promise<SinkWriter> {
+  if ((await connection.stat(path))?.directory === true)
+    throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `${place.name(path)} is a folder — name a file`)
   const temporary = posix.join(posix.dirname(path), `.${posix.basename(path)}.${process.pid}-${Date.now()}.tmp`)
   await connection.makeFolder(posix.dirname(path))
   const head = /\.gz$/i.test(path) ? createGzip() : /\.zst$/i.test(path) ? createZstdCompress() : new PassThrough()
@@ -34,7 +43,7 @@ export async function openHdfsFile(connection: HdfsConnection, path: string, for
         head.end()
         await uploaded
         output.check()
-        await connection.rename(temporary, path, 'replace')
+        await place.replace(temporary, path)
       }),
     abort: async () => {
       head.destroy()

@@ -77,6 +77,8 @@ export function hdfsPlace(connection: HdfsConnection): FilePlace {
       const before = await connection.stat(from)
       const answer = await connection.rename(from, to, 'replace')
       if (answer === 'done') return
+      if (answer === 'exists')
+        throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `${connection.label}${to} is a folder — name a file`)
       // The answer may have been lost: then it is there under its new name.
       if (before !== undefined && (await connection.stat(to))?.id === before.id) return
       throw new MillraceError(

@@ -199,6 +199,8 @@ describe.skipIf(skipped !== undefined)('HDFS', () => {
       const out = await run('hdfs:///plain/counts.tsv')
       expect(out.code, out.stderr).toBe(0)
       expect(String(await hdfs.readWhole('/plain/counts.tsv'))).toBe(local.stdout)
+      const onto = await run('hdfs:///plain')
+      expect([onto.code, onto.stderr]).toEqual([1, expect.stringContaining('/plain is a folder — name a file')])
       const wrong = await run('hdfs://127.0.0.1:9/x')
       expect([wrong.code, wrong.stderr]).toEqual([
         1,
