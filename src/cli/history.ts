@@ -12,7 +12,7 @@ import { type SubmitOptions, submit } from '../hadoop/submit.ts'
 import { parseWireLine } from '../hadoop/wire.ts'
 import { number } from '../observe/progress.ts'
 import { cutsOf, type Plan } from '../plan/plan.ts'
-import { beginWithHistory, firstTables } from '../runtime/history.ts'
+import { beginWithHistory, firstTables, refuseContinued } from '../runtime/history.ts'
 import type { Positions } from '../runtime/task.ts'
 import { type Archive, archiveOf, type EventFilesRecord, positionAfter } from '../sinks/archive.ts'
 
@@ -46,7 +46,9 @@ export async function historyCommand({ plan, connection, folder, checkpoint, fre
     [source.name]: Object.fromEntries(archive.runs.map((run) => [run.partition, positionAfter(run)])),
   }
   const outputs: (readonly [table: string, folder: string])[] = []
+  const log = new CheckpointLog(await openCheckpointStore(checkpoint, plan.name, say))
   try {
+    await refuseContinued(plan, { log, fresh })
     for (const table of tables) {
       // Hadoop passes over names that begin so.
       const output = posix.join(folder, `_history-${randomUUID().slice(0, 8)}`)
@@ -58,7 +60,6 @@ export async function historyCommand({ plan, connection, folder, checkpoint, fre
         `${table.name}: read ${number(report.read)} records, skipped ${number(report.skipped)}, ${number(report.written)} keys`,
       )
     }
-    const log = new CheckpointLog(await openCheckpointStore(checkpoint, plan.name, say))
     const count = await beginWithHistory(plan, {
       log,
       rows: accumulators(connection, outputs),
@@ -69,6 +70,7 @@ export async function historyCommand({ plan, connection, folder, checkpoint, fre
     })
     say(`${number(count)} rows of history are in ${log.label} and in the sinks: start ${plan.name} to go on from there`)
   } finally {
+    await log.close()
     for (const [, output] of outputs) await connection.remove(output).catch(() => {})
   }
 }

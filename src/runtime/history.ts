@@ -36,21 +36,29 @@ export function firstTables(plan: Plan): readonly PlannedOperator[] {
   return plan.operators.filter((operator) => cutOf(operator) === 'aggregating' && operator.over === 'stream')
 }
 
+/** Where there are checkpoints already, history takes their place only if that is asked for: to be told before a job runs for hours. */
+export async function refuseContinued(
+  plan: Plan,
+  { log, fresh }: Pick<HistoryOptions, 'log' | 'fresh'>,
+): Promise<void> {
+  if (fresh === true || (await log.last()) === undefined) return
+  throw new MillraceError(
+    'MLR_ERR_CHECKPOINT_REFUSED',
+    `${log.label} has checkpoints of ${plan.name} already: begin a new generation with the history in their place with --fresh`,
+  )
+}
+
 /**
  * Begins a task with a state that was computed elsewhere: it becomes the next checkpoint of the log, with every row owed to the sinks, and
- * is published. Whoever runs the pipeline then goes on from the positions. Returns how many rows of state there are.
+ * is published. The log stays open. Whoever runs the pipeline then goes on from the positions. Returns how many rows of state there are.
  */
 export async function beginWithHistory(plan: Plan, options: HistoryOptions): Promise<number> {
-  const { log, rows, positions, say } = options
+  const { rows, positions, say } = options
   refuseUnfit(plan, plan.flows)
   const sinks = new Map<PlannedFlow, TaskSink>()
   try {
     await openTaskSinks(plan, plan.flows, sinks, say)
-    if (options.fresh !== true && (await log.last()) !== undefined)
-      throw new MillraceError(
-        'MLR_ERR_CHECKPOINT_REFUSED',
-        `${log.label} has checkpoints of ${plan.name} already: begin a new generation with the history in their place with --fresh`,
-      )
+    await refuseContinued(plan, options)
     const task = await Task.start({ plan, sinks, ...options })
     if (task === undefined) return 0
     try {
@@ -77,6 +85,5 @@ export async function beginWithHistory(plan: Plan, options: HistoryOptions): Pro
     }
   } finally {
     for (const sink of sinks.values()) await sink.close()
-    await log.close()
   }
 }

@@ -292,6 +292,7 @@ describe.skipIf(skipped !== undefined)('jobs of Hadoop', () => {
       // Where there are checkpoints already it takes their place only if it is told to; rows that the new state has not are gone.
       const again = await history(one)
       expect([again.code, again.stderr]).toEqual([1, expect.stringContaining('has checkpoints of live already')])
+      expect(again.stderr).not.toContain('rows of history')
       const fresh = await history(one, '--fresh')
       expect(fresh.code, fresh.stderr).toBe(0)
       expect((await stream(one)).stderr).toContain('read 500 records')
