@@ -180,7 +180,7 @@ async function main(): Promise<boolean> {
     `Kafka at ${kafka.url}, MongoDB at ${mongo.url}${full ? `, HDFS at ${hadoop?.url}, YARN at ${hadoop?.yarnUrl}` : ''}`,
   )
   connection = new KafkaConnection({ brokers: [kafka.url] })
-  await (await connection.admin()).createTopics({ waitForLeaders: true, topics: [{ topic: TOPIC, numPartitions: 3 }] })
+  await connection.createTopic(TOPIC, { numPartitions: 3 })
   client = new MongoClient(mongo.url)
   const users = usersOf(client)
   say(`topic ${TOPIC} with 3 partitions; ${RATE} clicks a second for ${SECONDS} s, some malformed, some sent twice\n`)

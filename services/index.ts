@@ -40,7 +40,7 @@ export class OwnServers {
   }
 
   async mongo(
-    options: { readonly login?: { readonly user: string; readonly password: string } } = {},
+    options: { readonly login?: { readonly user: string; readonly password: string }; readonly tls?: boolean } = {},
   ): Promise<MongoServer> {
     await runningServers()
     const id = `own-mongo-${process.pid}-${++started}`

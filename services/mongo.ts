@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { cacheFolder } from './cache.ts'
 import { answers } from './ports.ts'
 import { type ServerProcess, startProcess } from './processes.ts'
-import { CURL_LIBRARY, PIP, provide } from './requirements.ts'
+import { CURL_LIBRARY, OPENSSL, PIP, provide } from './requirements.ts'
 
 export const MONGO_VERSION = '6.0.5'
 export const MONGO_REQUIREMENTS = [PIP, CURL_LIBRARY]
@@ -21,6 +21,8 @@ export interface MongoOptions {
   readonly port: number
   /** Users must log in: this one may all. */
   readonly login?: { readonly user: string; readonly password: string }
+  /** Clients must use TLS, and trust the server's certificate. */
+  readonly tls?: boolean
   readonly detached?: boolean
   readonly say?: (line: string) => void
 }
@@ -38,12 +40,19 @@ export class MongoServer {
   get url(): string {
     const { port, login } = this.#options
     const user = login === undefined ? '' : `${login.user}:${encodeURIComponent(login.password)}@`
-    return `mongodb://${user}127.0.0.1:${port}/?replicaSet=rs0${login === undefined ? '' : '&authSource=admin'}`
+    const auth = login === undefined ? '' : '&authSource=admin'
+    const tls = this.#options.tls === true ? `&tls=true&tlsCAFile=${encodeURIComponent(this.certificate)}` : ''
+    return `mongodb://${user}127.0.0.1:${port}/?replicaSet=rs0${auth}${tls}`
+  }
+
+  /** With TLS: the file of the certificate that clients must trust. */
+  get certificate(): string {
+    return join(this.#options.folder, 'certificate.pem')
   }
 
   /** Starts it, also again with its data. */
   async start(): Promise<this> {
-    const { id, folder, port, login, detached = false, say } = this.#options
+    const { id, folder, port, login, tls = false, detached = false, say } = this.#options
     const mongod = fetchMongo(say)
     mkdirSync(folder, { recursive: true })
     const log = join(folder, 'mongod.log')
@@ -52,6 +61,7 @@ export class MongoServer {
       writeFileSync(keyFile, Buffer.from(id.repeat(40)).toString('base64').replaceAll('=', '').slice(0, 512))
       chmodSync(keyFile, 0o600)
     }
+    if (tls) this.#certify()
     // After a SIGKILL the first try may find something of its forerunner still there.
     for (let tries = 0; ; tries++) {
       this.process = startProcess({
@@ -76,6 +86,7 @@ export class MongoServer {
           ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=1'],
           ...['--logpath', log, '--logappend'],
           ...(login === undefined ? [] : ['--auth', '--keyFile', keyFile]),
+          ...(tls ? this.#tlsArguments() : []),
         ],
         detached,
       })
@@ -91,6 +102,28 @@ export class MongoServer {
     return this
   }
 
+  #tlsArguments(): readonly string[] {
+    const files = ['--tlsCertificateKeyFile', this.#keyAndCertificate, '--tlsCAFile', this.certificate]
+    return ['--tlsMode', 'requireTLS', ...files, '--tlsAllowConnectionsWithoutCertificates']
+  }
+
+  get #keyAndCertificate(): string {
+    return join(this.#options.folder, 'key-and-certificate.pem')
+  }
+
+  /** A certificate of its own for 127.0.0.1, once. */
+  #certify(): void {
+    if (existsSync(this.#keyAndCertificate)) return
+    provide([OPENSSL], this.#options.say ?? (() => {}))
+    const key = join(this.#options.folder, 'key.pem')
+    const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+    const files = ['-keyout', key, '-out', this.certificate]
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', ...subject, ...files], {
+      stdio: 'pipe',
+    })
+    writeFileSync(this.#keyAndCertificate, readFileSync(key, 'utf8') + readFileSync(this.certificate, 'utf8'))
+  }
+
   async kill(): Promise<void> {
     this.process?.signal('SIGKILL')
     await this.process?.gone(5000)
@@ -101,9 +134,10 @@ export class MongoServer {
   }
 
   async #initiate(): Promise<void> {
-    const { port, login } = this.#options
+    const { port, login, tls = false } = this.#options
     const direct = new MongoClient(`mongodb://127.0.0.1:${port}/?directConnection=true`, {
       serverSelectionTimeoutMS: 5000,
+      ...(tls ? { tls, tlsCAFile: this.certificate } : {}),
     })
     try {
       const admin = direct.db('admin')

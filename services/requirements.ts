@@ -20,6 +20,7 @@ export const PIP: Requirement = {
   packages: ['python3-pip'],
   there: () => spawnSync('python3', ['-m', 'pip', '--version']).status === 0,
 }
+export const OPENSSL: Requirement = { what: 'openssl', packages: ['openssl'], there: () => onPath('openssl') }
 export const CURL_LIBRARY: Requirement = {
   what: 'libcurl 4',
   packages: ['libcurl4'],

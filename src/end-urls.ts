@@ -131,14 +131,14 @@ function mongoOfUrl(url: string): Sink<unknown> {
   return mongo({ url: server, database, collection, indexes: indexesOf(own) })
 }
 
-/** `kafka://host:9092,host2:9092/topic?start=latest&group=g&on-gone=earliest&ssl=true&user=u&mechanism=plain`. */
+/** `kafka://host:9092,host2:9092/topic?start=latest&group=g&on-gone=earliest&key=member&compression=zstd&ssl=true&mechanism=plain`. */
 function kafkaOfUrl(url: string): Source<string> & Sink<unknown> {
   const match = /^kafka:\/\/(?:([^@/]*)@)?([^/?]*)\/([^?]+)(?:\?(.*))?$/.exec(url)
   if (match === null)
     throw new MillraceError('MLR_ERR_USAGE', `${printableUrl(url)}: a Kafka source is kafka://HOST:9092/TOPIC`)
   const [, user, hosts = '', topic = '', query] = match
   const given = new URLSearchParams(query ?? '')
-  const known = ['start', 'group', 'on-gone', 'ssl', 'mechanism', 'key']
+  const known = ['start', 'group', 'on-gone', 'ssl', 'mechanism', 'key', 'compression']
   const unknown = [...given.keys()].find((name) => !known.includes(name))
   if (unknown !== undefined)
     throw new MillraceError('MLR_ERR_USAGE', `kafka: has no ${show(unknown)}; it has ${known.join(', ')}`)
@@ -155,6 +155,7 @@ function kafkaOfUrl(url: string): Source<string> & Sink<unknown> {
     ...(given.has('group') ? { group: given.get('group') as string } : {}),
     ...(given.get('on-gone') === 'earliest' ? { onGone: 'earliest' as const } : {}),
     ...(given.has('key') ? { key: memberOf(given.get('key') as string) } : {}),
+    ...(given.has('compression') ? { compression: given.get('compression') as 'none' } : {}),
     ...(given.get('ssl') === 'true' ? { ssl: true } : {}),
     ...(username === undefined || username === ''
       ? {}

@@ -1,4 +1,5 @@
 import type { CheckpointStore } from './checkpoints/store.ts'
+import type { KafkaCompression } from './connections/kafka-producer.ts'
 import type { MongoConnectionOptions } from './connections/mongo.ts'
 import { MillraceError, show } from './core/errors.ts'
 import { type FileSinkOptions, type LineSourceOptions, type TextSinkOptions, textFormat } from './ends/text.ts'
@@ -168,7 +169,7 @@ export function sqlite(options: SqliteOptions): Sink<unknown> {
  *
  * Source (one or more topics): the values of its records as text, with `record.key`, `headers`, `timestamp`, `partition` ('topic/0') and
  * `position` (the offset). Read committed; without end (`--until-end` ends it where the end is now). A record without a value, or whose value
- * is not valid UTF-8, is skipped and counted. With checkpoints the positions are in them; the consumer group decides who works: one process reads all
+ * is not valid UTF-8, is skipped and counted; batches packed by gzip, snappy, lz4 or zstd are unpacked. With checkpoints the positions are in them; the consumer group decides who works: one process reads all
  * partitions, others stand by. A position that is gone (retention, a topic that was made anew) stops the run unless `onGone` says to go on.
  *
  * Sink (one topic): texts and bytes as they are, other values as JSON; rows of a table by their key, one that went away as a tombstone.
@@ -180,10 +181,15 @@ export function sqlite(options: SqliteOptions): Sink<unknown> {
  * ```
  */
 export function kafka(options: KafkaOptions): Source<string> & Sink<unknown> {
-  const { topic, key, headers, start, group, onGone, ...connection } = options
+  const { topic, key, headers, compression = 'none', start, group, onGone, ...connection } = options
   const topics = typeof topic === 'string' ? [topic] : topic
   if (!Array.isArray(topics) || topics.length === 0 || topics.some((name) => typeof name !== 'string' || name === ''))
     throw new MillraceError('MLR_ERR_PLAN', `kafka takes { topic }, a name or several; got ${show(topic)}`)
+  if (!COMPRESSIONS.includes(compression))
+    throw new MillraceError(
+      'MLR_ERR_PLAN',
+      `kafka: compression is ${COMPRESSIONS.join(', ')}; got ${show(compression)}`,
+    )
   const where = connection.brokers === undefined ? '' : ` at ${connection.brokers.join(',')}`
   const label = `kafka ${topics.join(', ')}${where}`
   const source = {
@@ -196,6 +202,7 @@ export function kafka(options: KafkaOptions): Source<string> & Sink<unknown> {
   const sink = {
     ...connection,
     topic: topics[0] as string,
+    compression,
     ...(key === undefined ? {} : { key }),
     ...(headers === undefined ? {} : { headers }),
   }
@@ -222,6 +229,8 @@ export function kafka(options: KafkaOptions): Source<string> & Sink<unknown> {
     },
   }
 }
+
+const COMPRESSIONS: readonly KafkaCompression[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 
 export interface KafkaOptions extends Omit<KafkaSourceOptions, 'topics'>, Omit<KafkaSinkOptions, 'topic'> {
   /** One, or as a source several. */

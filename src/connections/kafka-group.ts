@@ -1,4 +1,5 @@
-import kafkajs, { type Consumer, type Kafka, type PartitionAssigner } from 'kafkajs'
+import type { Consumer, Kafka, PartitionAssigner } from 'kafkajs'
+import { kafkajs } from './kafkajs.ts'
 
 const { AssignerProtocol } = kafkajs
 

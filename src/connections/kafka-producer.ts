@@ -1,8 +1,10 @@
-import kafkajs, { type Message, type PartitionMetadata, type Producer, type Transaction } from 'kafkajs'
+import type { CompressionTypes, Message, PartitionMetadata, Producer, Transaction } from 'kafkajs'
 import { MillraceError } from '../core/errors.ts'
 import { type KafkaConnection, kafkaError } from './kafka.ts'
+import { kafkajs } from './kafkajs.ts'
 
 const { Partitioners } = kafkajs
+export type KafkaCompression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 
 /** kafkajs copies all messages of a partition for each of them: more than this at once takes longer and longer. */
 const MOST_AT_ONCE = 1000
@@ -60,10 +62,17 @@ export async function sendRecords(
   topic: string,
   records: ReadonlyMap<number, readonly Message[]>,
   where: string,
+  compression: KafkaCompression = 'none',
 ): Promise<void> {
+  const codec = codecOf(compression)
   for (const [partition, messages] of records) {
     for (let at = 0; at < messages.length; at += MOST_AT_ONCE) {
-      const answers = await to.send({ topic, acks: -1, messages: messages.slice(at, at + MOST_AT_ONCE) })
+      const answers = await to.send({
+        topic,
+        acks: -1,
+        compression: codec,
+        messages: messages.slice(at, at + MOST_AT_ONCE),
+      })
       if (answers.some((answer) => answer.partition === partition && answer.errorCode === 0)) continue
       throw new MillraceError(
         'MLR_ERR_OUTPUT_WRITE',
@@ -116,4 +125,9 @@ export async function lastValues(
     await consumer.disconnect().catch(() => {})
     await (await connection.admin()).deleteGroups([group]).catch(() => {})
   }
+}
+
+function codecOf(compression: KafkaCompression): CompressionTypes {
+  const types = kafkajs.CompressionTypes
+  return { none: types.None, gzip: types.GZIP, snappy: types.Snappy, lz4: types.LZ4, zstd: types.ZSTD }[compression]
 }

@@ -1,12 +1,15 @@
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
-import kafkajs, { type Admin, type Kafka as KafkaClient, type KafkaConfig, type SASLOptions } from 'kafkajs'
+import type { Admin, ITopicConfig, Kafka as KafkaClient, KafkaConfig, SASLOptions } from 'kafkajs'
 import { MillraceError, reasonOf } from '../core/errors.ts'
+import { kafkajs } from './kafkajs.ts'
 import { secret } from './secrets.ts'
 
 const { Kafka, logLevel } = kafkajs
 /** How long a start waits for a cluster that does not answer, before it says so; and for one that has answered before. */
 const [PATIENCE_MS, LONG_PATIENCE_MS] = [5000, 60_000]
+/** The brokers learn of a new topic one after the other, and any may be asked next. */
+const TOPIC_KNOWN_TIMES = 3
 const require = createRequire(import.meta.url)
 
 export interface KafkaConnectionOptions {
@@ -54,7 +57,6 @@ export class KafkaConnection {
   #answered = false
 
   constructor(options: KafkaConnectionOptions) {
-    healRequestQueue()
     const brokers = brokersOf(options)
     this.label = brokers.join(',')
     const sasl = saslOf(options.sasl)
@@ -90,6 +92,17 @@ export class KafkaConnection {
       const broker = await cluster.findControllerBroker().catch(() => cluster.brokerPool.seedBroker)
       return broker.connectionPool.send(topicRequest(name))
     })
+  }
+
+  /** Makes a topic, and waits until the cluster knows it: the broker that is asked next may not yet. */
+  async createTopic(topic: string, options: Omit<ITopicConfig, 'topic'> = {}): Promise<void> {
+    await this.#guard(async () =>
+      (await this.admin()).createTopics({ waitForLeaders: false, topics: [{ topic, ...options }] }),
+    )
+    for (let known = 0; known < TOPIC_KNOWN_TIMES; ) {
+      known = (await this.topic(topic)) === undefined ? 0 : known + 1
+      await sleep(50)
+    }
   }
 
   /** By partition. */
@@ -295,31 +308,4 @@ function topicIn(bytes: Buffer): TopicFacts | undefined {
     skipTags()
   }
   return { id, partitions: partitions.sort((a, b) => a - b) }
-}
-
-/**
- * kafkajs looks for throttled requests in a timer of one millisecond, for ever: 2,500 times a second on an idle connection. It need look only
- * while something waits, and not before the throttling ends.
- */
-function healRequestQueue(): void {
-  const RequestQueue = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueueParts }
-  RequestQueue.prototype.scheduleCheckPendingRequests = function schedule(this: RequestQueueParts): void {
-    if (this.throttleCheckTimeoutId || this.pending.length === 0) return
-    const wait = this.throttledUntil - Date.now()
-    this.throttleCheckTimeoutId = setTimeout(
-      () => {
-        this.throttleCheckTimeoutId = null
-        this.checkPendingRequests()
-      },
-      wait > 0 ? wait : 10,
-    )
-  }
-}
-
-interface RequestQueueParts {
-  throttleCheckTimeoutId: NodeJS.Timeout | null
-  readonly pending: readonly unknown[]
-  readonly throttledUntil: number
-  scheduleCheckPendingRequests(): void
-  checkPendingRequests(): void
 }

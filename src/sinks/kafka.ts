@@ -3,7 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Producer } from 'kafkajs'
 import { compareVersions } from '../checkpoints/checkpoint.ts'
 import { KafkaConnection, type KafkaConnectionOptions, kafkaError } from '../connections/kafka.ts'
-import { type KafkaRecord, KafkaSpreader, lastValues, sendRecords } from '../connections/kafka-producer.ts'
+import {
+  type KafkaCompression,
+  type KafkaRecord,
+  KafkaSpreader,
+  lastValues,
+  sendRecords,
+} from '../connections/kafka-producer.ts'
 import { Patience } from '../connections/patience.ts'
 import { isMillraceError, MillraceError, reasonOf, show } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
@@ -18,6 +24,8 @@ export interface KafkaSinkOptions extends KafkaConnectionOptions {
   readonly key?: (event: any) => string | Uint8Array | undefined
   // biome-ignore lint/suspicious/noExplicitAny: whatever the stream's events are.
   readonly headers?: (event: any) => Record<string, string>
+  /** How batches are packed. Default: 'none'. */
+  readonly compression?: KafkaCompression
 }
 
 /** What a pipeline has written, by its transactional id: the mark that is in the same transaction as the records. */
@@ -71,7 +79,7 @@ export async function openKafkaTask(options: KafkaSinkOptions, task: TaskSinkOpt
         const ready = producer ?? (await begin())
         if (marked !== undefined && compareVersions(marked, version) >= 0) return
         const transaction = await ready.transaction()
-        await sendRecords(transaction, options.topic, records, connection.label)
+        await sendRecords(transaction, options.topic, records, connection.label, options.compression)
         const mark: Mark = { pipeline: task.pipeline, version }
         await sendRecords(
           transaction,
@@ -174,7 +182,8 @@ export async function openKafkaSink(options: KafkaSinkOptions): Promise<SinkWrit
   return {
     write: async (output) => {
       try {
-        await sendRecords(producer, options.topic, spreader.spread([...recordsOf(output, options)]), connection.label)
+        const records = spreader.spread([...recordsOf(output, options)])
+        await sendRecords(producer, options.topic, records, connection.label, options.compression)
       } catch (error) {
         throw kafkaError(error, connection.label)
       }
@@ -224,15 +233,10 @@ async function partitionsOf(connection: KafkaConnection, topic: string): Promise
 
 async function makeMarks(connection: KafkaConnection): Promise<void> {
   if ((await connection.topic(MARKS)) !== undefined) return
-  const admin = await connection.admin()
-  await admin
-    .createTopics({
-      waitForLeaders: true,
-      topics: [{ topic: MARKS, numPartitions: 1, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] }],
-    })
-    .catch((error: unknown) => {
-      throw kafkaError(error, connection.label)
-    })
+  await connection.createTopic(MARKS, {
+    numPartitions: 1,
+    configEntries: [{ name: 'cleanup.policy', value: 'compact' }],
+  })
 }
 
 async function readMark(connection: KafkaConnection, id: string): Promise<Mark | undefined> {

@@ -2,9 +2,9 @@ import { type AnyBulkWriteOperation, type Collection, MongoBulkWriteError } from
 import { isDuplicate, MongoConnection, type MongoConnectionOptions } from '../connections/mongo.ts'
 import { isMillraceError, MillraceError, show } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
-import { type Key, keyText } from '../core/key.ts'
 import { Pieces } from '../core/pieces.ts'
-import type { Lineage, Output, SinkWriter, Takeover, TaskSink, TaskSinkOptions, Version } from './sink.ts'
+import { documentOf, type Id, idOf, linesOf, numberOf } from './mongo-documents.ts'
+import type { SinkWriter, Takeover, TaskSink, TaskSinkOptions, Version } from './sink.ts'
 
 export interface MongoSinkOptions extends MongoConnectionOptions {
   readonly collection: string
@@ -12,7 +12,6 @@ export interface MongoSinkOptions extends MongoConnectionOptions {
   readonly indexes?: readonly Readonly<Record<string, 1 | -1>>[]
 }
 
-type Id = string | number
 interface Document {
   readonly _id: Id
   /** The version that wrote a row. */
@@ -284,52 +283,4 @@ export async function openMongo(
     close: () => table.close(),
     abort: () => table.close(),
   }
-}
-
-const NOWHERE: Lineage = { source: '', partition: 'events', position: 0 }
-
-function* linesOf(output: Output, generation: number): Generator<string> {
-  if (output.kind === 'rows') {
-    for (const { key, index, value } of output.changes)
-      yield JSON.stringify([idOf(key, index), value === undefined ? null : documentOf(value)])
-    return
-  }
-  let [last, index] = ['', 0]
-  for (let i = 0; i < output.values.length; i++) {
-    const { partition, identity, position } = output.lineageOf?.(i) ?? NOWHERE
-    const at = typeof position === 'object' && position !== null ? (position as { offset?: unknown }).offset : position
-    const record = `${generation > 1 ? `g${generation}/` : ''}${identity ?? partition}/${String(at)}`
-    index = record === last ? index + 1 : 0
-    last = record
-    yield JSON.stringify({ _id: index === 0 ? record : `${record}/${index}`, ...documentOf(output.values[i]) })
-  }
-}
-
-/** What MongoDB stores is an object; `_id`, `_v` and `_gone` are the sink's own. */
-function documentOf(value: unknown): object {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) return { value }
-  for (const name of ['_id', '_v', '_gone']) {
-    if (Object.hasOwn(value, name))
-      throw new MillraceError(
-        'MLR_ERR_OUTPUT_WRITE',
-        `a row has the member '${name}', which is the sink's own — map the row to other names`,
-      )
-  }
-  return value
-}
-
-/**
- * The key where it is a text or a number, else its canonical text. A text that could be taken for such a canonical text is written as JSON, so
- * no two keys have one id.
- */
-function idOf(key: Key, index: number): Id {
-  if (index > 0) return keyText([key, index])
-  if (typeof key === 'number') return key
-  if (typeof key === 'string' && !/^(["[]|true$|false$)/.test(key)) return key
-  return keyText(key)
-}
-
-/** Versions as one number, in their order: up to 8191 generations of a million million numbers. */
-function numberOf({ generation, number }: Version): number {
-  return generation * 2 ** 40 + number
 }

@@ -13,6 +13,9 @@ export interface KafkaSourceOptions extends KafkaConnectionOptions {
   readonly onGone?: 'fail' | 'earliest'
 }
 
+export const WAYS_ON =
+  " — go on with what is there with { onGone: 'earliest' } or ?on-gone=earliest, or start again with --fresh"
+
 /** How far a partition was read. */
 export interface Partition {
   readonly topic: string
@@ -49,10 +52,7 @@ export async function startsOf(
       say(`${gone}; going on at the earliest record, ${low}`)
       return starting(low)
     }
-    throw new MillraceError(
-      'MLR_ERR_INPUT_GONE',
-      `${gone} — go on with what is there with { onGone: 'earliest' } or ?on-gone=earliest, or start again with --fresh`,
-    )
+    throw new MillraceError('MLR_ERR_INPUT_GONE', `${gone}${WAYS_ON}`)
   })
 }
 

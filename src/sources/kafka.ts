@@ -5,17 +5,10 @@ import { newOwner, ownerText } from '../checkpoints/owner.ts'
 import { KafkaConnection, kafkaError } from '../connections/kafka.ts'
 import { HEARTBEAT_MS, soleConsumer } from '../connections/kafka-group.ts'
 import { givenUp, Patience } from '../connections/patience.ts'
-import { MillraceError } from '../core/errors.ts'
 import type { Batch } from '../core/record.ts'
 import { KafkaBatch, type KafkaPosition } from './kafka-batch.ts'
-import {
-  fencedByGroup,
-  isDeadHere,
-  type KafkaSourceOptions,
-  offsetsOf,
-  type Partition,
-  startsOf,
-} from './kafka-positions.ts'
+import { KafkaPartitions } from './kafka-partitions.ts'
+import { fencedByGroup, isDeadHere, type KafkaSourceOptions, offsetsOf, type Partition } from './kafka-positions.ts'
 import type { Claim, ClaimOptions, SourceOptions, SourceReader } from './source.ts'
 
 /** How often a start tries to join. */
@@ -67,8 +60,7 @@ class KafkaReader implements SourceReader, Claim {
   readonly #group: string
   readonly #say: (line: string) => void
   readonly #alone: boolean
-  readonly #topicIds = new Map<string, string>()
-  readonly #partitions = new Map<string, Partition>()
+  readonly #partitions: KafkaPartitions
   #name = ''
   #untilEnd = false
   #ownedSince: number | undefined
@@ -84,6 +76,15 @@ class KafkaReader implements SourceReader, Claim {
   #joined: (() => void) | undefined
   #committing = false
   #joins = 0
+  /** Between a crash and the next join there is no group that could be told anything. */
+  #inGroup = false
+  #assignment: Readonly<Record<string, readonly number[]>> = {}
+  /** By node: a fetch has begun. One that failed does not end. */
+  readonly #fetching = new Set<number>()
+  /** kafkajs was told where to go on since it last had reason to think of another place; until then nothing that it brings counts. */
+  #settled = false
+  #settling = false
+  #unsettled = 0
 
   constructor(
     options: KafkaSourceOptions,
@@ -97,6 +98,7 @@ class KafkaReader implements SourceReader, Claim {
     this.#say = say
     this.#alone = alone
     this.#connection = new KafkaConnection({ ...options, clientId: `millrace ${pipeline} ${ownerText(newOwner())}` })
+    this.#partitions = new KafkaPartitions(options, this.#connection, say)
     this.#consumer = soleConsumer(this.#connection.client, group, {
       ownedSince: () => this.#ownedSince,
       waits: () => !this.#stopped,
@@ -104,21 +106,18 @@ class KafkaReader implements SourceReader, Claim {
   }
 
   async join(): Promise<void> {
-    for (const topic of this.#options.topics) {
-      const facts = await this.#connection.topic(topic)
-      if (facts === undefined) {
-        throw new MillraceError(
-          'MLR_ERR_INPUT_MISSING',
-          `Kafka at ${this.#connection.label} has no topic '${topic}' — create it, or name another`,
-        )
-      }
-      this.#topicIds.set(topic, facts.id)
-    }
+    await this.#partitions.find()
     if (!this.#alone) await this.#connection.removeDeadMembers(this.#group, isDeadHere)
     const { events } = this.#consumer
     this.#consumer.on(events.GROUP_JOIN, ({ payload }) => this.#onJoin(payload.memberAssignment))
     this.#consumer.on(events.CRASH, ({ payload }) => this.#onCrash(payload.error, payload.restart))
-    this.#consumer.on(events.FETCH, () => {
+    this.#consumer.on(events.FETCH_START, ({ payload: { nodeId } }) => {
+      // It may have failed because the topic is gone, and kafkajs would go on in one that has been made under its name meanwhile.
+      if (this.#fetching.has(nodeId)) this.#unsettle()
+      this.#fetching.add(nodeId)
+    })
+    this.#consumer.on(events.FETCH, ({ payload: { nodeId } }) => {
+      this.#fetching.delete(nodeId)
       if (this.#silent) this.#say(`Kafka at ${this.#connection.label} answers again`)
       this.#silent = false
       clearTimeout(this.#givingUp)
@@ -165,21 +164,16 @@ class KafkaReader implements SourceReader, Claim {
   async open({ name, positions = {}, untilEnd = false }: SourceOptions): Promise<void> {
     this.#name = name
     this.#untilEnd = untilEnd
-    for (const topic of this.#options.topics) {
-      const facts = { name: topic, id: this.#topicIds.get(topic) as string }
-      for (const start of await startsOf(facts, positions, this.#options, this.#connection, this.#say))
-        this.#partitions.set(`${topic}/${start.partition}`, start)
-    }
+    await this.#partitions.begin(positions)
     this.#opened = true
-    this.#seekAll()
-    this.#consumer.resume(this.#options.topics.map((topic) => ({ topic })))
+    this.#settle()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
     try {
       for (;;) {
         if (this.#failure !== undefined) throw this.#failure.error
-        if (this.#stopped || (this.#untilEnd && this.#isAtEnd())) return
+        if (this.#stopped || (this.#untilEnd && this.#partitions.areAtEnd())) return
         const waiting = this.#waiting
         if (waiting === undefined) {
           const { promise, resolve } = Promise.withResolvers<void>()
@@ -209,12 +203,7 @@ class KafkaReader implements SourceReader, Claim {
   }
 
   begins(): Readonly<Record<string, KafkaPosition>> {
-    return Object.fromEntries(
-      [...this.#partitions].map(([name, { topic, next }]) => [
-        name,
-        { offset: next, topic: this.#topicIds.get(topic) as string },
-      ]),
-    )
+    return this.#partitions.positions()
   }
 
   committed(positions: Readonly<Record<string, unknown>>): void {
@@ -241,45 +230,76 @@ class KafkaReader implements SourceReader, Claim {
 
   #onJoin(assignment: Readonly<Record<string, readonly number[]>>): void {
     this.#joins++
-    // What had been fetched before the rebalance is fetched again, from where we are.
-    this.#waiting?.used(false)
-    this.#waiting = undefined
+    this.#inGroup = true
+    this.#fetching.clear()
+    this.#assignment = assignment
     const owns = Object.values(assignment).some((partitions) => partitions.length > 0)
     if (!owns) {
+      this.#settled = false
+      this.#waiting?.used(false)
+      this.#waiting = undefined
       if (this.#ownedSince !== undefined && !this.#stopped) this.#fail(fencedByGroup(this.#group))
       this.#ownedSince = undefined
       return
     }
     this.#ownedSince ??= Date.now()
-    if (this.#opened) {
-      for (const [topic, partitions] of Object.entries(assignment)) {
-        for (const partition of partitions) {
-          const name = `${topic}/${partition}`
-          if (!this.#partitions.has(name)) {
-            this.#say(`${name} is new`)
-            this.#partitions.set(name, { topic, partition, next: 0, until: Number.POSITIVE_INFINITY })
-          }
-        }
-      }
-      this.#seekAll()
-    } else this.#consumer.pause(this.#options.topics.map((topic) => ({ topic })))
+    this.#unsettle()
     this.#joined?.()
   }
 
-  #seekAll(): void {
-    for (const { topic, partition, next } of this.#partitions.values())
+  /** What had been fetched before is fetched again, from where we are. */
+  #unsettle(): void {
+    this.#unsettled++
+    this.#settled = false
+    this.#waiting?.used(false)
+    this.#waiting = undefined
+    if (this.#inGroup) this.#consumer.pause(this.#options.topics.map((topic) => ({ topic })))
+    if (!this.#opened || this.#settling) return
+    this.#settling = true
+    this.#goOn().then(
+      () => {
+        this.#settling = false
+      },
+      (error: unknown) => this.#fail(error),
+    )
+  }
+
+  /** Goes on where we were, in new partitions too, if the topics are still the same. */
+  async #goOn(): Promise<void> {
+    for (let seen = -1; seen !== this.#unsettled; ) {
+      seen = this.#unsettled
+      await this.#partitions.check(() => this.#released)
+    }
+    if (this.#released || !this.#inGroup || this.#ownedSince === undefined) return
+    this.#partitions.add(this.#assignment)
+    this.#settle()
+  }
+
+  #settle(): void {
+    for (const { topic, partition, next } of this.#partitions.all())
       this.#consumer.seek({ topic, partition, offset: String(next) })
+    this.#settled = true
+    this.#consumer.resume(this.#options.topics.map((topic) => ({ topic })))
   }
 
   async #take({ batch, heartbeat, resolveOffset, isStale, isRunning }: EachBatchPayload): Promise<void> {
-    if (!this.#opened || this.#stopped || !isRunning() || isStale()) return
+    if (!this.#settled || this.#stopped || !isRunning() || isStale()) return
     const name = `${batch.topic}/${batch.partition}`
     const known = this.#partitions.get(name)
-    const topic = this.#topicIds.get(batch.topic)
+    const topic = this.#partitions.idOf(batch.topic)
     if (known === undefined || topic === undefined) return
     const { messages } = batch
     const first = Number(messages[0]?.offset)
-    if (first > known.next && !(await this.#isOnlyAGap(known, first))) return
+    if (first !== known.next) {
+      const seen = this.#unsettled
+      try {
+        await this.#partitions.mayGoOnAt(known, first)
+      } catch (error) {
+        this.#fail(error)
+        return
+      }
+      if (seen !== this.#unsettled) return
+    }
     const next = Number(batch.lastOffset()) + 1
     const { promise, resolve } = Promise.withResolvers<boolean>()
     this.#waiting = {
@@ -298,36 +318,24 @@ class KafkaReader implements SourceReader, Claim {
     }
   }
 
-  /** Offsets that are left out belong to transactions and compaction; unless the broker has dropped what was not read yet. */
-  async #isOnlyAGap(known: Partition, first: number): Promise<boolean> {
-    const low = (await this.#connection.offsets(known.topic)).get(known.partition)?.low ?? 0
-    if (low <= known.next) return true
-    const gone = `${known.topic}/${known.partition} was read up to ${known.next}, and its earliest record is now ${low}: retention has overtaken the stream`
-    if (this.#options.onGone === 'earliest') {
-      this.#say(`${gone}; going on at ${first}`)
-      return true
-    }
-    this.#fail(new MillraceError('MLR_ERR_INPUT_GONE', gone))
-    return false
-  }
-
   #movedTo(topic: string, partition: number, next: number): void {
     const known = this.#partitions.get(`${topic}/${partition}`)
-    if (known === undefined || !this.#opened || next <= known.next) return
+    if (known === undefined || !this.#settled || next <= known.next) return
     known.next = next
     this.#wake?.()
   }
 
-  #isAtEnd(): boolean {
-    return [...this.#partitions.values()].every(
-      ({ next, until }) => next >= until || until === Number.POSITIVE_INFINITY,
-    )
-  }
-
   #onCrash(error: Error, restarts: boolean): void {
+    this.#inGroup = false
     if (this.#stopped) return
     if (!restarts) {
       this.#fail(kafkaError(error, this.#connection.label))
+      return
+    }
+    const told = kafkaError(error, this.#connection.label)
+    // It restarts for ever; whether the topic is really gone is another question, and asked already.
+    if (told.code === 'MLR_ERR_INPUT_MISSING' && this.#opened) {
+      this.#unsettle()
       return
     }
     if (this.#silent) return
@@ -335,7 +343,7 @@ class KafkaReader implements SourceReader, Claim {
     this.#say(`Kafka at ${this.#connection.label} does not answer; waiting for it`)
     const { limitMs } = Patience
     if (limitMs === Number.POSITIVE_INFINITY) return
-    this.#givingUp = setTimeout(() => this.#fail(givenUp(kafkaError(error, this.#connection.label))), limitMs)
+    this.#givingUp = setTimeout(() => this.#fail(givenUp(told)), limitMs)
   }
 
   #fail(error: unknown): void {

@@ -148,7 +148,7 @@ describe.skipIf(skipped !== undefined)('Kafka to MongoDB and Kafka', () => {
         await sleep(300)
         held = JSON.stringify(await live.held().catch(() => undefined))
       }
-      expect(child.exitCode, name).toBeNull()
+      if (child.exitCode !== null) throw new Error(`${name}: ${(await out).stderr}`)
       expect(JSON.parse(held), name).toEqual(live.expected())
     }
     child.kill('SIGTERM')

@@ -78,10 +78,7 @@ export class LiveCase {
   }
 
   async createTopic(topic: string, numPartitions: number): Promise<void> {
-    await (await this.#servers.connection.admin()).createTopics({
-      waitForLeaders: true,
-      topics: [{ topic, numPartitions }],
-    })
+    await this.#servers.connection.createTopic(topic, { numPartitions })
   }
 
   async produce(count: number, partitions = 3): Promise<void> {
