@@ -10,8 +10,9 @@ import { MongoClient } from 'mongodb'
 import { OwnServers } from '../services/index.ts'
 import { KafkaConnection } from '../src/connections/kafka.ts'
 import { KafkaSpreader, sendRecords } from '../src/connections/kafka-producer.ts'
+import { printableUrl } from '../src/core/url.ts'
 import { clickLines } from '../src/sources/clicks.ts'
-import { showHistory } from './demo-history.ts'
+import { showHistory, withDatabase } from './demo-history.ts'
 
 const { values } = parseArgs({
   options: {
@@ -29,8 +30,13 @@ if (values.help === true) {
 const SECONDS = Number(values.seconds ?? 40)
 const RATE = Number(values.rate ?? 1000)
 const root = fileURLToPath(new URL('..', import.meta.url))
-const TOPIC = 'clickstream-data'
-const [DATABASE, COLLECTION] = ['clickstream_db', 'user_clicks']
+/** Among what other people keep on their servers the demo's own things have a name that nobody else has. */
+const guest = process.env.MILLRACE_KAFKA !== undefined || process.env.MILLRACE_MONGO !== undefined
+const suffix = guest ? `-demo-${Date.now().toString(36)}` : ''
+const own = (name: string): string => `${name}${suffix}`
+const TOPIC = own('clickstream-data')
+const GROUP = own('millrace.clickstream')
+const [DATABASE, COLLECTION] = [own('clickstream_db'), 'user_clicks']
 const say = (line = ''): void => void process.stdout.write(`${line}\n`)
 const terminal = process.stdout.isTTY === true
 
@@ -63,8 +69,9 @@ async function cleanUp(): Promise<void> {
 }
 
 function startStream(kafka: string, mongo: string): ChildProcess {
-  const to = mongo.replace('/?', `/${DATABASE}?collection=${COLLECTION}&index=-click_count&`)
-  const args = [join(root, 'pipelines/clickstream.ts'), 'run', '--from', `kafka://${kafka}/${TOPIC}`, '--to', to]
+  const to = withDatabase(mongo, DATABASE, `collection=${COLLECTION}&index=-click_count`)
+  const from = `kafka://${kafka}/${TOPIC}?group=${GROUP}`
+  const args = [join(root, 'pipelines/clickstream.ts'), 'run', '--from', from, '--to', to]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   child.stderr.setEncoding('utf8')
   let rest = ''
@@ -171,22 +178,19 @@ async function show(users: ReturnType<typeof usersOf>, title: string): Promise<v
 async function main(): Promise<boolean> {
   const full = values.full === true
   say(`starting Kafka${full ? ', HDFS, YARN' : ''} and MongoDB on this machine …`)
-  const [kafka, mongo, hadoop] = await Promise.all([
-    servers.kafka(),
-    servers.mongo(),
-    full ? servers.hadoop({ yarn: true }) : undefined,
-  ])
-  say(
-    `Kafka at ${kafka.url}, MongoDB at ${mongo.url}${full ? `, HDFS at ${hadoop?.url}, YARN at ${hadoop?.yarnUrl}` : ''}`,
-  )
-  connection = new KafkaConnection({ brokers: [kafka.url] })
+  const { kafka, mongo, hadoop, foreign } = await servers.addresses({ hadoop: full })
+  if (foreign.length > 0)
+    say(`${foreign.join(', ')}: not started, the environment names others; what is made there stays`)
+  const shown = full ? `, HDFS at ${hadoop.MILLRACE_WEBHDFS ?? process.env.MILLRACE_WEBHDFS}` : ''
+  say(`Kafka at ${kafka}, MongoDB at ${printableUrl(mongo)}${shown}`)
+  connection = new KafkaConnection({ brokers: kafka.split(',') })
   await connection.createTopic(TOPIC, { numPartitions: 3 })
-  client = new MongoClient(mongo.url)
+  client = new MongoClient(mongo)
   const users = usersOf(client)
   say(`topic ${TOPIC} with 3 partitions; ${RATE} clicks a second for ${SECONDS} s, some malformed, some sent twice\n`)
 
   const truth = new Map<string, number>()
-  stream = startStream(kafka.url, mongo.url)
+  stream = startStream(kafka, mongo)
   let producing = true
   const produced = produce(connection, truth, SECONDS).finally(() => {
     producing = false
@@ -206,7 +210,7 @@ async function main(): Promise<boolean> {
       say(`\n*** kill -9 ${stream.pid}: the stream is dead; clicks go on coming …`)
       stream.kill('SIGKILL')
       await sleep(3000)
-      stream = startStream(kafka.url, mongo.url)
+      stream = startStream(kafka, mongo)
       say(`*** started again as process ${stream.pid}\n`)
       latencies.sort((a, b) => a - b)
       const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN
@@ -238,20 +242,21 @@ async function main(): Promise<boolean> {
   )
   for (const line of summary) say(line)
   const lag = await lagOf(connection)
-  say(`lag of the group millrace.clickstream: ${lag} records`)
-  say(
-    `\n{ click_count: { $gt: 10 } } finds ${busy} users. To look for yourself, keep servers running and the stream going:`,
-  )
-  say('  npm run services -- start')
-  say(
-    '  MILLRACE_KAFKA=127.0.0.1:19092 MILLRACE_MONGO=mongodb://127.0.0.1:27027/?replicaSet=rs0 \\\n    npx node pipelines/clickstream.ts',
-  )
-  if (hadoop === undefined || !equal) return equal
+  say(`lag of the group ${GROUP}: ${lag} records`)
+  say(`\n{ click_count: { $gt: 10 } } finds ${busy} users.`)
+  if (foreign.length === 0) {
+    say('To look for yourself, keep servers running and the stream going:')
+    say('  npm run services -- start')
+    say('  MILLRACE_KAFKA=127.0.0.1:19092 MILLRACE_MONGO=mongodb://127.0.0.1:27027/?replicaSet=rs0 \\')
+    say('    npx node pipelines/clickstream.ts')
+  } else say(`Look for yourself: the topic ${TOPIC}, the collection ${DATABASE}.${COLLECTION}.`)
+  if (!full || !equal) return equal
   return showHistory({
-    kafka: kafka.url,
-    mongo: mongo.url,
+    kafka,
+    mongo,
     hadoop,
     topic: TOPIC,
+    own,
     client,
     live: { database: DATABASE, collection: COLLECTION },
     truth,
@@ -262,7 +267,7 @@ async function main(): Promise<boolean> {
 
 async function lagOf(kafka: KafkaConnection): Promise<number> {
   const ends = await kafka.offsets(TOPIC)
-  const committed = await (await kafka.admin()).fetchOffsets({ groupId: 'millrace.clickstream', topics: [TOPIC] })
+  const committed = await (await kafka.admin()).fetchOffsets({ groupId: GROUP, topics: [TOPIC] })
   return (committed[0]?.partitions ?? []).reduce(
     (sum, { partition, offset }) => sum + (ends.get(partition)?.high ?? 0) - Math.max(0, Number(offset)),
     0,

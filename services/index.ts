@@ -73,10 +73,40 @@ export class OwnServers {
     return cluster
   }
 
+  /** Servers for who needs only their addresses: those that the environment names take the place of what would be started. */
+  async addresses({ hadoop = false } = {}): Promise<Addresses> {
+    const { MILLRACE_KAFKA, MILLRACE_MONGO, MILLRACE_WEBHDFS, MILLRACE_YARN } = process.env
+    const hadoopIsGiven = MILLRACE_WEBHDFS !== undefined && MILLRACE_YARN !== undefined
+    const [kafka, mongo, cluster] = await Promise.all([
+      MILLRACE_KAFKA ?? this.kafka().then(({ url }) => url),
+      MILLRACE_MONGO ?? this.mongo().then(({ url }) => url),
+      hadoop && !hadoopIsGiven ? this.hadoop({ yarn: true }) : undefined,
+    ])
+    return {
+      kafka,
+      mongo,
+      hadoop: cluster?.environment ?? {},
+      foreign: [
+        ...(MILLRACE_KAFKA === undefined ? [] : ['Kafka']),
+        ...(MILLRACE_MONGO === undefined ? [] : ['MongoDB']),
+        ...(hadoop && hadoopIsGiven ? ['HDFS', 'YARN'] : []),
+      ],
+    }
+  }
+
   async stop(): Promise<void> {
     await Promise.allSettled(this.#stops.map((stop) => stop()))
     rmSync(this.#folder, { recursive: true, force: true })
   }
+}
+
+export interface Addresses {
+  readonly kafka: string
+  readonly mongo: string
+  /** What a client needs in its environment to find HDFS and YARN, beside what is there. */
+  readonly hadoop: Readonly<Record<string, string>>
+  /** Which of them are not our own. */
+  readonly foreign: readonly string[]
 }
 
 /** Why the servers can't be had on this machine, or undefined where they can, perhaps after an installation. */

@@ -57,10 +57,17 @@ describe.skipIf(skipped !== undefined)('three brokers, and a database that wants
     })
     await producer.connect()
     await sendRecords(producer, topic, records(0), 'test')
+    // One broker is silent while the others answer, and is dead when they lead its partitions.
+    servers.kafka.brokers[1]?.signal('SIGSTOP')
+    const sending = sendRecords(producer, topic, records(1), 'test')
+    const written = async (): Promise<number> =>
+      [...(await servers.connection.offsets(topic)).values()].reduce((sum, { high }) => sum + high, 0)
+    await sleep(6000)
     await servers.kafka.killBroker(1)
-    await sendRecords(producer, topic, records(1), 'test')
+    await sending
     await servers.kafka.startBroker(1)
     await producer.disconnect()
+    expect(await written()).toBe(480)
     const reader = await openKafkaSource(
       { topics: [topic], brokers: [servers.kafka.url] },
       { name: 'r', untilEnd: true },

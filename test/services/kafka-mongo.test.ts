@@ -261,6 +261,15 @@ describe.skipIf(skipped !== undefined)('Kafka to MongoDB and Kafka', () => {
     expect([foreign.code, foreign.stderr]).toEqual([1, expect.stringContaining('was not made by Millrace')])
   }, 120_000)
 
+  it('is what `npm run demo` shows, on servers that the environment names', async () => {
+    const env = { MILLRACE_KAFKA: servers.kafka.url, MILLRACE_MONGO: servers.mongo.url }
+    const out = await program([join(ROOT, 'scripts/demo.ts'), '--seconds', '6', '--rate', '200'], { env })
+    expect(out.code, out.stdout + out.stderr).toBe(0)
+    expect(out.stdout).toContain('Kafka, MongoDB: not started, the environment names others')
+    expect(out.stdout).toContain('every count is equal to the truth: nothing lost, nothing twice')
+    expect(out.stdout).toMatch(/lag of the group \S+: 0 records/)
+  }, 120_000)
+
   describe('the checkpoint store', () => {
     const cases = storeContract({
       name: 'mongo',
