@@ -1,22 +1,26 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { Certificate } from './certificate.ts'
 
 /** The ports of a cluster on 127.0.0.1, in this order. */
 export const HADOOP_PORTS = [
   ...['nameNode', 'nameNodeHttp', 'scheduler', 'tracker', 'resourceManager', 'admin', 'resourceManagerHttp'],
   ...['nodeManager', 'localizer', 'nodeManagerHttp', 'collector', 'shuffle'],
-  ...['history', 'historyHttp', 'historyAdmin'],
+  ...['history', 'historyHttp', 'historyAdmin', 'nameNodeHttps', 'httpFs'],
 ] as const
-/** Those of one datanode: data, HTTP, IPC. */
-export const DATANODE_PORTS = 3
+/** Those of one datanode: data, HTTP, IPC, HTTPS. */
+export const DATANODE_PORTS = 4
 
 export interface HadoopLayout {
   readonly folder: string
   /** One of `HADOOP_PORTS`. */
   readonly port: (name: string) => number
-  /** The first of its three ports. */
+  /** The first of each one's ports. */
   readonly dataNodePorts: readonly number[]
   readonly lib: string
+  /** WebHDFS also over TLS, and clients get delegation tokens. */
+  readonly certificate?: Certificate | undefined
 }
 
 /** The configuration of all daemons and clients, and what differs between datanodes. */
@@ -35,6 +39,9 @@ export function writeHadoopConf(layout: HadoopLayout): void {
     )
   site('core-site.xml', core(layout))
   site('hdfs-site.xml', hdfs(layout))
+  if (layout.certificate !== undefined) site('ssl-server.xml', tls(layout.certificate))
+  site('httpfs-site.xml', httpFs(layout))
+  writeFileSync(join(conf, 'httpfs-signature.secret'), 'millrace')
   site('mapred-site.xml', mapred(layout))
   site('yarn-site.xml', yarn(layout))
   site('capacity-scheduler.xml', {
@@ -73,11 +80,39 @@ function core({ folder, port }: HadoopLayout) {
     'fs.defaultFS': `hdfs://127.0.0.1:${port('nameNode')}`,
     'hadoop.tmp.dir': join(folder, 'tmp'),
     'hadoop.http.staticuser.user': 'root',
+    // HttpFS acts for its clients.
+    [`hadoop.proxyuser.${userInfo().username}.hosts`]: '*',
+    [`hadoop.proxyuser.${userInfo().username}.groups`]: '*',
   }
 }
 
-function hdfs({ folder, port, dataNodePorts }: HadoopLayout) {
+function tls({ keystore, password }: Certificate) {
   return {
+    'ssl.server.keystore.type': 'pkcs12',
+    'ssl.server.keystore.location': keystore,
+    'ssl.server.keystore.password': password,
+    'ssl.server.keystore.keypassword': password,
+  }
+}
+
+function httpFs({ folder, port }: HadoopLayout) {
+  return {
+    'httpfs.http.hostname': '127.0.0.1',
+    'httpfs.http.port': port('httpFs'),
+    'httpfs.hadoop.config.dir': join(folder, 'conf'),
+  }
+}
+
+function hdfs({ folder, port, dataNodePorts, certificate }: HadoopLayout) {
+  return {
+    ...(certificate === undefined
+      ? {}
+      : {
+          'dfs.http.policy': 'HTTP_AND_HTTPS',
+          'dfs.namenode.https-address': `127.0.0.1:${port('nameNodeHttps')}`,
+          // Without Kerberos, too.
+          'dfs.namenode.delegation.token.always-use': 'true',
+        }),
     'dfs.replication': dataNodePorts.length,
     'dfs.namenode.name.dir': `file://${join(folder, 'data', 'name')}`,
     'dfs.namenode.http-address': `127.0.0.1:${port('nameNodeHttp')}`,
@@ -104,6 +139,7 @@ function dataNode(folder: string, index: number, port: number) {
     'dfs.datanode.address': `127.0.0.1:${port}`,
     'dfs.datanode.http.address': `127.0.0.1:${port + 1}`,
     'dfs.datanode.ipc.address': `127.0.0.1:${port + 2}`,
+    'dfs.datanode.https.address': `127.0.0.1:${port + 3}`,
   }
 }
 

@@ -1,8 +1,10 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { cacheFolder } from './cache.ts'
+import { certificateIn, makeCertificate } from './certificate.ts'
 import { DATANODE_PORTS, dataNodeConf, HADOOP_PORTS, writeHadoopConf } from './hadoop-conf.ts'
 import { fetchJars } from './maven.ts'
 import { type ServerProcess, startProcess } from './processes.ts'
@@ -20,11 +22,13 @@ export interface HadoopOptions {
   /** The first of as many ports as {@link hadoopPorts} says. */
   readonly port: number
   readonly dataNodes?: number
+  /** WebHDFS also over TLS, and clients get delegation tokens. */
+  readonly secure?: boolean
   readonly detached?: boolean
   readonly say?: (line: string) => void
 }
 
-type Daemon = 'namenode' | `datanode-${number}` | 'resourcemanager' | 'nodemanager' | 'historyserver'
+type Daemon = 'namenode' | `datanode-${number}` | 'resourcemanager' | 'nodemanager' | 'historyserver' | 'httpfs'
 
 export function hadoopPorts(dataNodes = 1): number {
   return HADOOP_PORTS.length + DATANODE_PORTS * dataNodes
@@ -100,6 +104,21 @@ export class HadoopCluster {
     return this
   }
 
+  /** A gateway that speaks WebHDFS and does the two steps itself; HDFS must have been started. Its address: `host:port`. */
+  async startHttpFs(): Promise<string> {
+    fetchHttpFs(this.#options.say)
+    await this.startDaemon('httpfs')
+    const address = `127.0.0.1:${this.port('httpFs')}`
+    const url = `http://${address}/webhdfs/v1/?op=GETFILESTATUS&user.name=${userInfo().username}`
+    await (this.daemons.get('httpfs') as ServerProcess).until(() => says(url, /"FileStatus"/), 60_000)
+    return address
+  }
+
+  /** Of a secure one: what clients must trust. */
+  get certificate(): string {
+    return certificateIn(this.#options.folder).pem
+  }
+
   /** As the namenode knows it: one that was killed counts for some seconds. */
   async liveDataNodes(): Promise<number> {
     const response = await fetch(this.#stateUrl)
@@ -128,11 +147,11 @@ export class HadoopCluster {
       name,
       startProcess({
         id: `${id}-${name}`,
-        service: kind === 'namenode' || kind === 'datanode' ? 'hdfs' : 'yarn',
-        url: kind === 'namenode' || kind === 'datanode' ? this.url : this.yarnUrl,
+        service: HDFS_DAEMONS.includes(kind) ? 'hdfs' : 'yarn',
+        url: HDFS_DAEMONS.includes(kind) ? this.url : this.yarnUrl,
         log,
         command: 'java',
-        args: [...this.#java(heap, own), main],
+        args: [...(kind === 'httpfs' ? this.#httpFsJava(heap) : this.#java(heap, own)), main],
         env: this.#javaEnvironment(),
         detached,
       }),
@@ -172,6 +191,7 @@ export class HadoopCluster {
       port: (name) => this.port(name),
       dataNodePorts: Array.from({ length: dataNodes }, (_, i) => first + DATANODE_PORTS * i),
       lib: this.#lib,
+      certificate: this.#options.secure === true ? makeCertificate(folder, this.#options.say) : undefined,
     })
     if (existsSync(join(folder, 'data', 'name', 'current'))) return
     const format = [DAEMONS.namenode?.main as string, '-format', '-force', '-nonInteractive']
@@ -187,17 +207,28 @@ export class HadoopCluster {
     return [...HADOOP_JVM, `-Xmx${heapMb}m`, `-Dhadoop.log.dir=${log}`, `-Dyarn.log.dir=${log}`, '-cp', path]
   }
 
+  /** It is of another version, with jars of its own. */
+  #httpFsJava(heapMb: number): string[] {
+    const { folder } = this.#options
+    const home = { home: folder, config: this.conf, log: join(folder, 'log'), temp: join(folder, 'tmp') }
+    const folders = Object.entries(home).map(([name, path]) => `-Dhttpfs.${name}.dir=${path}`)
+    const path = [this.conf, join(fetchHttpFs(this.#options.say), '*')].join(':')
+    return [...HADOOP_JVM, `-Xmx${heapMb}m`, ...folders, '-cp', path]
+  }
+
   #javaEnvironment(): NodeJS.ProcessEnv {
     return { HADOOP_CONF_DIR: this.conf, JAVA_HOME: process.env.JAVA_HOME ?? javaHome() }
   }
 }
 
 const SERVER = 'org.apache.hadoop'
+const HDFS_DAEMONS = ['namenode', 'datanode', 'httpfs']
 const DAEMONS: Readonly<Record<string, { readonly main: string; readonly heap: number }>> = {
   namenode: { main: `${SERVER}.hdfs.server.namenode.NameNode`, heap: 96 },
   datanode: { main: `${SERVER}.hdfs.server.datanode.DataNode`, heap: 96 },
   resourcemanager: { main: `${SERVER}.yarn.server.resourcemanager.ResourceManager`, heap: 192 },
   nodemanager: { main: `${SERVER}.yarn.server.nodemanager.NodeManager`, heap: 192 },
+  httpfs: { main: `${SERVER}.fs.http.server.HttpFSServerWebServer`, heap: 96 },
   historyserver: { main: `${SERVER}.mapreduce.v2.hs.JobHistoryServer`, heap: 128 },
 }
 
@@ -224,6 +255,19 @@ export function fetchHadoop(say: (line: string) => void = () => {}): string {
         `org.apache.hadoop:hadoop-streaming:${STREAMING_VERSION}`,
       ],
       without: NOT_NEEDED,
+    },
+    say,
+  )
+}
+
+/** The gateway's jars, once. It is not on Maven Central as 3.5.0 either, and this one works with it. */
+export function fetchHttpFs(say: (line: string) => void = () => {}): string {
+  const names = ['hdfs-httpfs', 'common', 'hdfs', 'hdfs-client']
+  return fetchJars(
+    {
+      name: `httpfs-${STREAMING_VERSION}`,
+      what: `Apache Hadoop HttpFS ${STREAMING_VERSION} (65 MB)`,
+      artifacts: names.map((name) => `org.apache.hadoop:hadoop-${name}:${STREAMING_VERSION}`),
     },
     say,
   )

@@ -57,7 +57,7 @@ export class OwnServers {
   }
 
   /** HDFS, and with `yarn` also the daemons that run jobs. */
-  async hadoop({ yarn = false, dataNodes = 1 } = {}): Promise<HadoopCluster> {
+  async hadoop({ yarn = false, dataNodes = 1, secure = false } = {}): Promise<HadoopCluster> {
     await runningServers()
     const id = `own-hadoop-${process.pid}-${++started}`
     const [port] = (await freePorts(hadoopPorts(dataNodes))) as [number]
@@ -66,6 +66,7 @@ export class OwnServers {
       folder: join(this.#folder, id),
       port,
       dataNodes,
+      secure,
       ...(this.#say ? { say: this.#say } : {}),
     })
     this.#stops.push(() => cluster.stop())

@@ -2,13 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cacheFolder } from './cache.ts'
+import { certificateIn, makeCertificate } from './certificate.ts'
 import { fetchJars } from './maven.ts'
 import { type ServerProcess, startProcess } from './processes.ts'
 import { JAVA, MAVEN } from './requirements.ts'
 
 export const KAFKA_VERSION = '4.3.1'
 export const KAFKA_REQUIREMENTS = [JAVA, MAVEN]
-const STORE_PASSWORD = 'millrace'
 /** Any: it only must be the same in all brokers of a cluster. */
 const CLUSTER_ID = 'bWlsbHJhY2UtdGVzdHMtMQ'
 
@@ -49,7 +49,7 @@ export class KafkaCluster {
 
   /** With logins: the file of the certificate that clients must trust. */
   get certificate(): string {
-    return join(this.#options.folder, 'certificate.pem')
+    return certificateIn(this.#options.folder).pem
   }
 
   async start(): Promise<this> {
@@ -79,7 +79,7 @@ export class KafkaCluster {
     const folder = join(this.#options.folder, `broker-${index + 1}`)
     const kafka = cacheFolder(`kafka-${KAFKA_VERSION}`)
     mkdirSync(folder, { recursive: true })
-    if (this.#options.logins !== undefined) this.#certify()
+    if (this.#options.logins !== undefined) makeCertificate(this.#options.folder, this.#options.say)
     const properties = join(folder, 'server.properties')
     writeFileSync(properties, this.#properties(index, join(folder, 'data')))
     writeFileSync(join(folder, 'log4j2.properties'), LOGGING)
@@ -127,34 +127,11 @@ export class KafkaCluster {
     if (plain) cpSync(join(folder, 'data'), made, { recursive: true })
   }
 
-  /** A certificate of its own for 127.0.0.1, once. */
-  #certify(): void {
-    if (existsSync(this.certificate)) return
-    const store = [
-      '-keystore',
-      this.#keystore,
-      '-storetype',
-      'PKCS12',
-      '-storepass',
-      STORE_PASSWORD,
-      '-alias',
-      'broker',
-    ]
-    const subject = ['-dname', 'CN=127.0.0.1', '-ext', 'SAN=IP:127.0.0.1']
-    execFileSync('keytool', ['-genkeypair', '-keyalg', 'EC', '-validity', '30', ...subject, ...store], {
-      stdio: 'pipe',
-    })
-    execFileSync('keytool', ['-exportcert', '-rfc', '-file', this.certificate, ...store], { stdio: 'pipe' })
-  }
-
-  get #keystore(): string {
-    return join(this.#options.folder, 'broker.p12')
-  }
-
   #security(): readonly string[] {
     const { logins } = this.#options
     if (logins === undefined) return []
     const [first] = logins as [Login]
+    const { keystore, password } = certificateIn(this.#options.folder)
     const users = logins.map(({ user, password }) => `user_${user}="${password}"`).join(' ')
     const jaas = (mechanism: string, module: string, options: string): string =>
       `listener.name.plaintext.${mechanism}.sasl.jaas.config=org.apache.kafka.common.security.${module} required ${options};`
@@ -164,11 +141,11 @@ export class KafkaCluster {
       jaas('plain', 'plain.PlainLoginModule', `username="${first.user}" password="${first.password}" ${users}`),
       jaas('scram-sha-256', 'scram.ScramLoginModule', ''),
       jaas('oauthbearer', 'oauthbearer.OAuthBearerLoginModule', `unsecuredLoginStringClaim_sub="${first.user}"`),
-      `ssl.keystore.location=${this.#keystore}`,
-      `ssl.keystore.password=${STORE_PASSWORD}`,
+      `ssl.keystore.location=${keystore}`,
+      `ssl.keystore.password=${password}`,
       'ssl.keystore.type=PKCS12',
-      `ssl.truststore.location=${this.#keystore}`,
-      `ssl.truststore.password=${STORE_PASSWORD}`,
+      `ssl.truststore.location=${keystore}`,
+      `ssl.truststore.password=${password}`,
       'ssl.truststore.type=PKCS12',
       'authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer',
       `super.users=User:${first.user};User:ANONYMOUS`,

@@ -1,12 +1,13 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { cacheFolder } from './cache.ts'
+import { certificateIn, makeCertificate } from './certificate.ts'
 import { answers } from './ports.ts'
 import { type ServerProcess, startProcess } from './processes.ts'
-import { CURL_LIBRARY, OPENSSL, PIP, provide } from './requirements.ts'
+import { CURL_LIBRARY, PIP, provide } from './requirements.ts'
 
 export const MONGO_VERSION = '6.0.5'
 export const MONGO_REQUIREMENTS = [PIP, CURL_LIBRARY]
@@ -47,7 +48,7 @@ export class MongoServer {
 
   /** With TLS: the file of the certificate that clients must trust. */
   get certificate(): string {
-    return join(this.#options.folder, 'certificate.pem')
+    return certificateIn(this.#options.folder).pem
   }
 
   /** Starts it, also again with its data. */
@@ -61,7 +62,7 @@ export class MongoServer {
       writeFileSync(keyFile, Buffer.from(id.repeat(40)).toString('base64').replaceAll('=', '').slice(0, 512))
       chmodSync(keyFile, 0o600)
     }
-    if (tls) this.#certify()
+    const certificate = tls ? makeCertificate(folder, say) : undefined
     // After a SIGKILL the first try may find something of its forerunner still there.
     for (let tries = 0; ; tries++) {
       this.process = startProcess({
@@ -86,7 +87,17 @@ export class MongoServer {
           ...['--setParameter', 'diagnosticDataCollectionEnabled=false', '--setParameter', 'ttlMonitorSleepSecs=1'],
           ...['--logpath', log, '--logappend'],
           ...(login === undefined ? [] : ['--auth', '--keyFile', keyFile]),
-          ...(tls ? this.#tlsArguments() : []),
+          ...(certificate === undefined
+            ? []
+            : [
+                '--tlsMode',
+                'requireTLS',
+                '--tlsCertificateKeyFile',
+                certificate.keyAndPem,
+                '--tlsCAFile',
+                certificate.pem,
+                '--tlsAllowConnectionsWithoutCertificates',
+              ]),
         ],
         detached,
       })
@@ -100,28 +111,6 @@ export class MongoServer {
     }
     await this.#initiate()
     return this
-  }
-
-  #tlsArguments(): readonly string[] {
-    const files = ['--tlsCertificateKeyFile', this.#keyAndCertificate, '--tlsCAFile', this.certificate]
-    return ['--tlsMode', 'requireTLS', ...files, '--tlsAllowConnectionsWithoutCertificates']
-  }
-
-  get #keyAndCertificate(): string {
-    return join(this.#options.folder, 'key-and-certificate.pem')
-  }
-
-  /** A certificate of its own for 127.0.0.1, once. */
-  #certify(): void {
-    if (existsSync(this.#keyAndCertificate)) return
-    provide([OPENSSL], this.#options.say ?? (() => {}))
-    const key = join(this.#options.folder, 'key.pem')
-    const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-    const files = ['-keyout', key, '-out', this.certificate]
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', ...subject, ...files], {
-      stdio: 'pipe',
-    })
-    writeFileSync(this.#keyAndCertificate, readFileSync(key, 'utf8') + readFileSync(this.certificate, 'utf8'))
   }
 
   async kill(): Promise<void> {

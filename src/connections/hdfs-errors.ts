@@ -101,3 +101,11 @@ export function classified(error: Error & { code?: string }): Error {
 export function missing(what: string): MillraceError {
   return new MillraceError('MLR_ERR_INPUT_MISSING', what)
 }
+
+/** What HttpFS can't do. */
+export function cannotReplace(label: string, path: string): MillraceError {
+  return new MillraceError(
+    'MLR_ERR_OUTPUT_WRITE',
+    `${label} can't replace ${path} by a rename, as HttpFS can't: use a namenode's own address, where datanodes can be reached`,
+  )
+}

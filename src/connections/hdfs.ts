@@ -6,8 +6,9 @@ import webhdfs, { type FileStatus, type WebHdfsClient } from 'webhdfs'
 import { compareBytes } from '../core/canonical.ts'
 import { isMillraceError, MillraceError, reasonOf } from '../core/errors.ts'
 import { hadoopUser } from './hadoop-user.ts'
-import { classified, exceptionOf, explained, isPassing, missing } from './hdfs-errors.ts'
+import { cannotReplace, classified, exceptionOf, explained, isPassing, missing } from './hdfs-errors.ts'
 import { exchange, HdfsError, textOf } from './hdfs-http.ts'
+import { defaultNameNodes, escaped, type HdfsStatus, PORT, statusOf } from './hdfs-status.ts'
 import { Patience } from './patience.ts'
 import { secret } from './secrets.ts'
 
@@ -21,18 +22,6 @@ export interface HdfsConnectionOptions {
   readonly tls?: boolean
 }
 
-export interface HdfsStatus {
-  /** Without its folder. */
-  readonly name: string
-  readonly directory: boolean
-  /** 0 while somebody writes it. */
-  readonly bytes: number
-  /** The file's own number in its cluster: a rename keeps it, no other file gets it. */
-  readonly id: number
-  readonly modified: number
-}
-
-const PORT = '9870'
 const FIRST_PATIENCE_MS = 5000
 const [FIRST_WAIT_MS, LONGEST_WAIT_MS] = [50, 2000]
 const SHUNNED_MS = 3000
@@ -200,13 +189,11 @@ export class HdfsConnection {
         const options = { destination: to, renameoptions: over === 'never' ? 'NONE' : 'OVERWRITE' }
         const answer = await textOf(await exchange('PUT', this.#url(node, 'RENAME', from, options)))
         // A server that does not know the options (HttpFS) renames in the old way, which never replaces.
+        if (/"boolean"\s*:\s*true/.test(answer)) return (await this.#wasMovedInto(from, to)) ? 'exists' : 'done'
         if (!/"boolean"\s*:\s*false/.test(answer)) return 'done'
         if ((await this.stat(from)) === undefined) return 'missing'
         if (over === 'never') return 'exists'
-        throw new MillraceError(
-          'MLR_ERR_OUTPUT_WRITE',
-          `${this.label} can't replace ${to} by a rename (HttpFS can't): use a namenode's own address`,
-        )
+        throw cannotReplace(this.label, to)
       })
     } catch (error) {
       if (isMillraceError(error, 'MLR_ERR_INPUT_MISSING')) return 'missing'
@@ -216,6 +203,27 @@ export class HdfsConnection {
         return 'exists'
       throw error
     }
+  }
+
+  /** Whether a rename can replace a file: at a namenode it can; HttpFS does not take the question, and says that nothing was renamed. */
+  async replaces(): Promise<boolean> {
+    try {
+      const options = { destination: '/.millrace', renameoptions: 'OVERWRITE' }
+      await this.#again(async (node) =>
+        textOf(await exchange('PUT', this.#url(node, 'RENAME', '/.millrace/no/such/file', options))),
+      )
+      return false
+    } catch (error) {
+      if (isMillraceError(error, 'MLR_ERR_SERVER_UNREACHABLE')) throw error
+      return true
+    }
+  }
+
+  /** The old way moves into a folder that has the name. It is taken out again. */
+  async #wasMovedInto(from: string, to: string): Promise<boolean> {
+    const inside = `${to}${from.slice(from.lastIndexOf('/'))}`
+    if ((await this.stat(to))?.directory !== true || (await this.stat(inside)) === undefined) return false
+    return (await this.rename(inside, from, 'never')) === 'done'
   }
 
   /** Removes a file or a folder with all that is in it; what is not there is no error. */
@@ -328,21 +336,4 @@ export class HdfsConnection {
   #explained(error: unknown): MillraceError {
     return explained(error, this.label)
   }
-}
-
-function statusOf({ pathSuffix, type, length, modificationTime, fileId }: FileStatus, path = ''): HdfsStatus {
-  const name = pathSuffix === '' ? path.slice(path.lastIndexOf('/') + 1) : pathSuffix
-  return { name, directory: type === 'DIRECTORY', bytes: length, id: fileId, modified: modificationTime }
-}
-
-function escaped(path: string): string {
-  return path.split('/').map(encodeURIComponent).join('/')
-}
-
-function defaultNameNodes(): readonly string[] {
-  const given = process.env.MILLRACE_WEBHDFS ?? `127.0.0.1:${PORT}`
-  return given
-    .replace(/^[a-z]+:\/\//, '')
-    .replace(/\/.*$/, '')
-    .split(',')
 }

@@ -60,6 +60,13 @@ function hdfsSink(
   const placeOf = async (connection: HdfsConnection): Promise<FilePlace> =>
     (await import('../sinks/hdfs-place.ts')).hdfsPlace(connection)
   const place = async (say?: (line: string) => void): Promise<FilePlace> => placeOf(await connect(say))
+  /** What was written is recorded in a file that is replaced each time. */
+  const taskPlace = async (say: (line: string) => void): Promise<FilePlace> => {
+    const connection = await connect(say)
+    if (!(await connection.replaces()))
+      throw (await import('../connections/hdfs-errors.ts')).cannotReplace(connection.label, path)
+    return placeOf(connection)
+  }
   const openOne = async () => {
     const connection = await connect()
     const { openHdfsFile } = await import('../sinks/hdfs-file.ts')
@@ -72,7 +79,7 @@ function hdfsSink(
       kind: 'hdfs',
       label: `hdfs ${where}${path} (${format.format}${rotate === undefined ? '' : ', rotated'})`,
       ...format,
-      checkpointUrl: `hdfs://${where}${path.slice(0, path.lastIndexOf('/'))}/.millrace`,
+      checkpointUrl: `hdfs://${where}${path.slice(0, path.lastIndexOf('/'))}/.millrace${queryOf(connecting)}`,
       wantsLineage: rotate !== undefined,
       withFormat: (other) => hdfsSink(path, { ...format, ...other }, options, connecting),
       open: async () =>
@@ -81,13 +88,19 @@ function hdfsSink(
           : (await import('../sinks/event-files-task.ts')).openEventFiles({ ...files, place: await place() }),
       openTask: async ({ pipeline, over, say }) =>
         over === 'table' && table === 'snapshot'
-          ? (await import('../sinks/snapshot-file.ts')).openSnapshotTask(path, format, pipeline, await place(say))
+          ? (await import('../sinks/snapshot-file.ts')).openSnapshotTask(path, format, pipeline, await taskPlace(say))
           : (await import('../sinks/event-files-task.ts')).openEventFilesTask(
-              { ...files, place: await place(say) },
+              { ...files, place: await taskPlace(say) },
               pipeline,
             ),
     },
   }
+}
+
+/** Who asks and how, as a URL says it; a token is no part of one. */
+function queryOf({ user, tls = false }: HdfsConnectionOptions): string {
+  const query = new URLSearchParams({ ...(user === undefined ? {} : { user }), ...(tls ? { tls: 'true' } : {}) })
+  return query.size === 0 ? '' : `?${query}`
 }
 
 /** Checkpoints of a pipeline in a folder of HDFS. */

@@ -2,6 +2,7 @@ import { posix } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { createGzip, createZstdCompress } from 'node:zlib'
 import type { HdfsConnection } from '../connections/hdfs.ts'
+import { cannotReplace } from '../connections/hdfs-errors.ts'
 import { MillraceError } from '../core/errors.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
 import type { FilePlace } from './file-place.ts'
@@ -15,8 +16,10 @@ export async function openHdfsFile(
   path: string,
   format: TextFormat,
 ): Promise<SinkWriter> {
-  if ((await connection.stat(path))?.directory === true)
+  const before = await connection.stat(path)
+  if (before?.directory === true)
     throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `${place.name(path)} is a folder — name a file`)
+  if (before !== undefined && !(await connection.replaces())) throw cannotReplace(connection.label, path)
   const temporary = posix.join(posix.dirname(path), `.${posix.basename(path)}.${process.pid}-${Date.now()}.tmp`)
   await connection.makeFolder(posix.dirname(path))
   const head = /\.gz$/i.test(path) ? createGzip() : /\.zst$/i.test(path) ? createZstdCompress() : new PassThrough()

@@ -1,6 +1,7 @@
 import { posix } from 'node:path'
 import { Readable } from 'node:stream'
-import { HdfsConnection, type HdfsConnectionOptions, type HdfsStatus } from '../connections/hdfs.ts'
+import { HdfsConnection, type HdfsConnectionOptions } from '../connections/hdfs.ts'
+import type { HdfsStatus } from '../connections/hdfs-status.ts'
 import { compareBytes } from '../core/canonical.ts'
 import { MillraceError } from '../core/errors.ts'
 import { readFiles } from './file-reader.ts'
