@@ -2,12 +2,13 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Certificate } from './certificate.ts'
+import { HDFS_PRINCIPAL, HTTP_PRINCIPAL, type KerberosFiles } from './kerberos.ts'
 
 /** The ports of a cluster on 127.0.0.1, in this order. */
 export const HADOOP_PORTS = [
   ...['nameNode', 'nameNodeHttp', 'scheduler', 'tracker', 'resourceManager', 'admin', 'resourceManagerHttp'],
   ...['nodeManager', 'localizer', 'nodeManagerHttp', 'collector', 'shuffle'],
-  ...['history', 'historyHttp', 'historyAdmin', 'nameNodeHttps', 'httpFs'],
+  ...['history', 'historyHttp', 'historyAdmin', 'nameNodeHttps', 'httpFs', 'kerberos'],
 ] as const
 /** Those of one datanode: data, HTTP, IPC, HTTPS. */
 export const DATANODE_PORTS = 4
@@ -19,8 +20,10 @@ export interface HadoopLayout {
   /** The first of each one's ports. */
   readonly dataNodePorts: readonly number[]
   readonly lib: string
-  /** WebHDFS also over TLS, and clients get delegation tokens. */
+  /** WebHDFS also over TLS. */
   readonly certificate?: Certificate | undefined
+  /** Everybody must show a ticket, or a token that was got for one. */
+  readonly kerberos?: KerberosFiles | undefined
 }
 
 /** The configuration of all daemons and clients, and what differs between datanodes. */
@@ -63,7 +66,11 @@ log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
     mkdirSync(own, { recursive: true })
     writeFileSync(
       join(own, 'hdfs-site.xml'),
-      `<?xml version="1.0"?>\n<configuration>\n${Object.entries({ ...hdfs(layout), ...dataNode(folder, i, port) })
+      `<?xml version="1.0"?>\n<configuration>\n${Object.entries({
+        ...hdfs(layout),
+        ...dataNode(folder, i, port),
+        ...(layout.kerberos === undefined ? {} : ONLY_TLS),
+      })
         .map(([name, value]) => `<property><name>${name}</name><value>${value}</value></property>\n`)
         .join('')}</configuration>\n`,
     )
@@ -75,8 +82,18 @@ export function dataNodeConf(folder: string, index: number): string {
   return join(folder, `conf-datanode-${index + 1}`)
 }
 
-function core({ folder, port }: HadoopLayout) {
+function core({ folder, port, kerberos }: HadoopLayout) {
   return {
+    ...(kerberos === undefined
+      ? {}
+      : {
+          'hadoop.security.authentication': 'kerberos',
+          'hadoop.security.authorization': 'true',
+          // Else whoever gives a name over WebHDFS is believed.
+          'hadoop.http.authentication.type': 'kerberos',
+          'hadoop.http.authentication.kerberos.principal': HTTP_PRINCIPAL,
+          'hadoop.http.authentication.kerberos.keytab': kerberos.keytab,
+        }),
     'fs.defaultFS': `hdfs://127.0.0.1:${port('nameNode')}`,
     'hadoop.tmp.dir': join(folder, 'tmp'),
     'hadoop.http.staticuser.user': 'root',
@@ -103,15 +120,15 @@ function httpFs({ folder, port }: HadoopLayout) {
   }
 }
 
-function hdfs({ folder, port, dataNodePorts, certificate }: HadoopLayout) {
+function hdfs({ folder, port, dataNodePorts, certificate, kerberos }: HadoopLayout) {
   return {
+    ...(kerberos === undefined ? {} : secured(kerberos)),
     ...(certificate === undefined
       ? {}
       : {
           'dfs.http.policy': 'HTTP_AND_HTTPS',
           'dfs.namenode.https-address': `127.0.0.1:${port('nameNodeHttps')}`,
           // Without Kerberos, too.
-          'dfs.namenode.delegation.token.always-use': 'true',
         }),
     'dfs.replication': dataNodePorts.length,
     'dfs.namenode.name.dir': `file://${join(folder, 'data', 'name')}`,
@@ -133,6 +150,19 @@ function hdfs({ folder, port, dataNodePorts, certificate }: HadoopLayout) {
   }
 }
 
+function secured({ keytab }: KerberosFiles) {
+  return {
+    'dfs.block.access.token.enable': 'true',
+    'dfs.namenode.kerberos.principal': HDFS_PRINCIPAL,
+    'dfs.namenode.keytab.file': keytab,
+    'dfs.datanode.kerberos.principal': HDFS_PRINCIPAL,
+    'dfs.datanode.keytab.file': keytab,
+    'dfs.web.authentication.kerberos.principal': HTTP_PRINCIPAL,
+    'dfs.web.authentication.kerberos.keytab': keytab,
+    'dfs.data.transfer.protection': 'authentication',
+  }
+}
+
 function dataNode(folder: string, index: number, port: number) {
   return {
     'dfs.datanode.data.dir': `file://${join(folder, 'data', `node-${index + 1}`)}`,
@@ -142,6 +172,9 @@ function dataNode(folder: string, index: number, port: number) {
     'dfs.datanode.https.address': `127.0.0.1:${port + 3}`,
   }
 }
+
+/** A datanode that knows whom it serves takes no port of root's, if it speaks only TLS. */
+const ONLY_TLS = { 'dfs.http.policy': 'HTTPS_ONLY' }
 
 const TASK_JVM = '-Xmx200m -XX:+UseSerialGC -XX:TieredStopAtLevel=1'
 

@@ -1,11 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process'
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { cacheFolder } from './cache.ts'
 import { certificateIn, makeCertificate } from './certificate.ts'
 import { DATANODE_PORTS, dataNodeConf, HADOOP_PORTS, writeHadoopConf } from './hadoop-conf.ts'
+import { HDFS_PRINCIPAL, kerberosIn, startKerberos } from './kerberos.ts'
 import { fetchJars } from './maven.ts'
 import { type ServerProcess, startProcess } from './processes.ts'
 import { JAVA, MAVEN } from './requirements.ts'
@@ -22,13 +23,22 @@ export interface HadoopOptions {
   /** The first of as many ports as {@link hadoopPorts} says. */
   readonly port: number
   readonly dataNodes?: number
-  /** WebHDFS also over TLS, and clients get delegation tokens. */
-  readonly secure?: boolean
+  /** WebHDFS also over TLS. */
+  readonly tls?: boolean
+  /** With TLS, and these users, who must show a ticket or a token. */
+  readonly kerberos?: readonly string[]
   readonly detached?: boolean
   readonly say?: (line: string) => void
 }
 
-type Daemon = 'namenode' | `datanode-${number}` | 'resourcemanager' | 'nodemanager' | 'historyserver' | 'httpfs'
+type Daemon =
+  | 'namenode'
+  | `datanode-${number}`
+  | 'resourcemanager'
+  | 'nodemanager'
+  | 'historyserver'
+  | 'httpfs'
+  | 'kerberos'
 
 export function hadoopPorts(dataNodes = 1): number {
   return HADOOP_PORTS.length + DATANODE_PORTS * dataNodes
@@ -79,8 +89,12 @@ export class HadoopCluster {
   }
 
   async startHdfs(): Promise<this> {
+    const { id, folder, dataNodes = 1, kerberos: users, say } = this.#options
+    if (users !== undefined) {
+      const port = this.port('kerberos')
+      this.daemons.set('kerberos', await startKerberos({ id, folder, port, lib: fetchHadoop(say), users, say }))
+    }
     this.#prepare()
-    const { dataNodes = 1 } = this.#options
     await Promise.all([
       this.startDaemon('namenode'),
       ...Array.from({ length: dataNodes }, (_, i) => this.startDaemon(`datanode-${i + 1}`)),
@@ -114,7 +128,7 @@ export class HadoopCluster {
     return address
   }
 
-  /** Of a secure one: what clients must trust. */
+  /** With TLS: what clients must trust. */
   get certificate(): string {
     return certificateIn(this.#options.folder).pem
   }
@@ -127,13 +141,16 @@ export class HadoopCluster {
 
   /** Every datanode is there, and the namenode has left its safe mode. */
   async untilHdfsWorks(): Promise<void> {
-    const { dataNodes = 1 } = this.#options
+    const { dataNodes = 1, kerberos } = this.#options
     const url = this.#stateUrl
-    await (this.daemons.get('namenode') as ServerProcess).until(
-      async () =>
-        (await says(url, /"FSState" : "Operational"/)) && says(url, new RegExp(`"NumLiveDataNodes" : ${dataNodes}\\b`)),
-      90_000,
-    )
+    // Its pages, too, want a ticket, which a tool can show.
+    const byReport = async (): Promise<boolean> => {
+      const report = await this.#tool('hdfs.tools.DFSAdmin', ['-report'], HDFS_PRINCIPAL).catch(() => '')
+      return !report.includes('Safe mode is ON') && report.includes(`Live datanodes (${dataNodes})`)
+    }
+    const byPage = async (): Promise<boolean> =>
+      (await says(url, /"FSState" : "Operational"/)) && says(url, new RegExp(`"NumLiveDataNodes" : ${dataNodes}\\b`))
+    await (this.daemons.get('namenode') as ServerProcess).until(kerberos === undefined ? byPage : byReport, 90_000)
   }
 
   /** Starts one daemon, also again with its data; it may not be ready yet. */
@@ -165,9 +182,31 @@ export class HadoopCluster {
 
   /** `hdfs dfsadmin` with these arguments. */
   async admin(...args: readonly string[]): Promise<void> {
-    await promisify(execFile)('java', [...this.#java(128), 'org.apache.hadoop.hdfs.tools.DFSAdmin', ...args], {
-      env: { ...process.env, ...this.#javaEnvironment() },
+    await this.#tool('hdfs.tools.DFSAdmin', args)
+  }
+
+  /** `hdfs dfs` with these arguments, as somebody who has a ticket. */
+  async files(principal: string, ...args: readonly string[]): Promise<void> {
+    await this.#tool('fs.FsShell', args, principal)
+  }
+
+  /** A delegation token of somebody who has a ticket, as WebHDFS takes it. */
+  async token(user: string): Promise<string> {
+    const file = join(this.#options.folder, `token-${user}`)
+    await this.#tool('hdfs.tools.DelegationTokenFetcher', ['--renewer', user, file], user)
+    // Four letters and a version, how many there are, the name of the first with its length; the last byte says that there are no keys.
+    const bytes = readFileSync(file)
+    const start = 6 + 1 + bytes.readUInt8(6)
+    return bytes.subarray(start, -1).toString('base64url')
+  }
+
+  async #tool(name: string, args: readonly string[], principal?: string): Promise<string> {
+    const ticket =
+      principal === undefined ? {} : { KRB5PRINCIPAL: principal, KRB5KEYTAB: kerberosIn(this.#options.folder).keytab }
+    const ran = await promisify(execFile)('java', [...this.#java(128), `${SERVER}.${name}`, ...args], {
+      env: { ...process.env, ...this.#javaEnvironment(), ...ticket },
     })
+    return ran.stdout
   }
 
   async stop(): Promise<void> {
@@ -184,14 +223,15 @@ export class HadoopCluster {
     if (this.#prepared) return
     this.#prepared = true
     fetchHadoop(this.#options.say)
-    const { folder, dataNodes = 1 } = this.#options
+    const { folder, dataNodes = 1, tls = false, kerberos, say } = this.#options
     const first = this.#options.port + HADOOP_PORTS.length
     writeHadoopConf({
       folder,
       port: (name) => this.port(name),
       dataNodePorts: Array.from({ length: dataNodes }, (_, i) => first + DATANODE_PORTS * i),
       lib: this.#lib,
-      certificate: this.#options.secure === true ? makeCertificate(folder, this.#options.say) : undefined,
+      certificate: tls || kerberos !== undefined ? makeCertificate(folder, say) : undefined,
+      kerberos: kerberos === undefined ? undefined : kerberosIn(folder),
     })
     if (existsSync(join(folder, 'data', 'name', 'current'))) return
     const format = [DAEMONS.namenode?.main as string, '-format', '-force', '-nonInteractive']
@@ -204,7 +244,9 @@ export class HadoopCluster {
   #java(heapMb: number, before: readonly string[] = []): string[] {
     const log = join(this.#options.folder, 'log')
     const path = [...before, this.conf, join(this.#lib, '*')].join(':')
-    return [...HADOOP_JVM, `-Xmx${heapMb}m`, `-Dhadoop.log.dir=${log}`, `-Dyarn.log.dir=${log}`, '-cp', path]
+    const realm =
+      this.#options.kerberos === undefined ? [] : [`-Djava.security.krb5.conf=${kerberosIn(this.#options.folder).conf}`]
+    return [...HADOOP_JVM, ...realm, `-Xmx${heapMb}m`, `-Dhadoop.log.dir=${log}`, `-Dyarn.log.dir=${log}`, '-cp', path]
   }
 
   /** It is of another version, with jars of its own. */

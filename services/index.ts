@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { HADOOP_REQUIREMENTS, HadoopCluster, hadoopPorts } from './hadoop.ts'
+import { HADOOP_REQUIREMENTS, HadoopCluster, type HadoopOptions, hadoopPorts } from './hadoop.ts'
 import { KAFKA_REQUIREMENTS, KafkaCluster, type Login } from './kafka.ts'
 import { MONGO_REQUIREMENTS, MongoServer } from './mongo.ts'
 import { freePorts } from './ports.ts'
@@ -57,7 +57,14 @@ export class OwnServers {
   }
 
   /** HDFS, and with `yarn` also the daemons that run jobs. */
-  async hadoop({ yarn = false, dataNodes = 1, secure = false } = {}): Promise<HadoopCluster> {
+  async hadoop({
+    yarn = false,
+    dataNodes = 1,
+    ...security
+  }: { readonly yarn?: boolean; readonly dataNodes?: number } & Pick<
+    HadoopOptions,
+    'tls' | 'kerberos'
+  > = {}): Promise<HadoopCluster> {
     await runningServers()
     const id = `own-hadoop-${process.pid}-${++started}`
     const [port] = (await freePorts(hadoopPorts(dataNodes))) as [number]
@@ -66,7 +73,7 @@ export class OwnServers {
       folder: join(this.#folder, id),
       port,
       dataNodes,
-      secure,
+      ...security,
       ...(this.#say ? { say: this.#say } : {}),
     })
     this.#stops.push(() => cluster.stop())

@@ -12,7 +12,7 @@ export function explained(error: unknown, label: string): MillraceError {
       `HDFS does not answer at ${label}: ${reason || (error as { code?: string }).code} — is it running, is that the namenode's HTTP port (9870)?`,
       options,
     )
-  switch (error.exception) {
+  switch (/\$?InvalidToken\b/.test(reason) ? 'InvalidToken' : error.exception) {
     case 'FileNotFoundException':
       return missing(reason)
     case 'FileAlreadyExistsException':
@@ -21,6 +21,14 @@ export function explained(error: unknown, label: string): MillraceError {
     case 'SecurityException':
     case 'AuthorizationException':
       return new MillraceError('MLR_ERR_SERVER_LOGIN', `HDFS at ${label} does not allow it: ${reason}`, options)
+    case 'AuthenticationException':
+      return new MillraceError('MLR_ERR_SERVER_LOGIN', `HDFS at ${label} refuses the login: ${reason}`, options)
+    case 'InvalidToken':
+      return new MillraceError(
+        'MLR_ERR_SERVER_LOGIN',
+        `HDFS at ${label} refuses the delegation token: ${reason.replace(/^.*InvalidToken: /, '').slice(0, 120)} … — get another one: it ends after a day if nobody renews it`,
+        options,
+      )
     case 'SafeModeException':
       return new MillraceError(
         'MLR_ERR_SERVER_UNREACHABLE',
@@ -83,9 +91,10 @@ export function exceptionOf(error: unknown): string | undefined {
 }
 
 /** The package drops the exception's class; the message tells it. */
-export function classified(error: Error & { code?: string }): Error {
+export function classified(error: Error & { code?: string }, status = 0): Error {
   if (error.code !== undefined) return error
   const message = (error.message ?? '').split('\n')[0] ?? ''
+  if (status === 401) return new HdfsError('AuthenticationException', WANTS_LOGIN, status)
   const known: readonly (readonly [RegExp, string, number])[] = [
     [/File (?:.* )?does not exist|^File .* not found/i, 'FileNotFoundException', 404],
     [/safe mode/i, 'SafeModeException', 403],
@@ -95,8 +104,14 @@ export function classified(error: Error & { code?: string }): Error {
     [/already exists|is not a directory/i, 'FileAlreadyExistsException', 403],
   ]
   const found = known.find(([pattern]) => pattern.test(message))
-  return new HdfsError(found?.[1] ?? '', message, found?.[2] ?? 500)
+  if (found !== undefined) return new HdfsError(found[1], message, found[2])
+  // What the package says where there was no exception of Hadoop in the answer.
+  return new HdfsError(/^(Unknown error|Invalid request path)/.test(message) ? '' : 'IOException', message, status)
 }
+
+/** A cluster with Kerberos: what we can show is a token. */
+export const WANTS_LOGIN =
+  'it wants to know who asks — get a delegation token (hdfs fetchdt, or GETDELEGATIONTOKEN) and set MILLRACE_HDFS_TOKEN or MILLRACE_HDFS_TOKEN_FILE'
 
 export function missing(what: string): MillraceError {
   return new MillraceError('MLR_ERR_INPUT_MISSING', what)

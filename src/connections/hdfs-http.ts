@@ -66,7 +66,7 @@ function remoteError(status: number, text: string): HdfsError {
     return new HdfsError(exception, (message ?? '').split('\n')[0] ?? '', status)
   } catch {
     return new HdfsError(
-      '',
+      status === 401 ? 'AuthenticationException' : '',
       `HTTP ${status} ${text
         .replace(/<[^>]*>/g, ' ')
         .replace(/\s+/g, ' ')

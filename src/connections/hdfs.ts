@@ -274,11 +274,14 @@ export class HdfsConnection {
   #metadata<T>(node: number, call: 'stat' | 'readdir' | 'mkdir', path: string): Promise<T> {
     const client = this.#clients[node] as WebHdfsClient
     return new Promise<T>((resolve, reject) => {
+      let status = 0
       const done = (error: Error | null, result?: unknown): void => {
         if (error === null) resolve(result as T)
-        else reject(classified(error))
+        else reject(classified(error, status))
       }
-      client[call](escaped(path), done)
+      client[call](escaped(path), done).on('response', ({ statusCode = 0 }) => {
+        status = statusCode
+      })
     })
   }
 

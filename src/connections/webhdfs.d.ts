@@ -8,10 +8,15 @@ declare module 'webhdfs' {
     readonly fileId: number
   }
 
+  /** It tells what an error does not: the status of the answer. */
+  export interface Request {
+    on(event: 'response', listener: (response: { readonly statusCode?: number }) => void): unknown
+  }
+
   export interface WebHdfsClient {
-    stat(path: string, done: (error: Error | null, status?: FileStatus) => void): void
-    readdir(path: string, done: (error: Error | null, statuses?: readonly FileStatus[]) => void): void
-    mkdir(path: string, done: (error: Error | null) => void): void
+    stat(path: string, done: (error: Error | null, status?: FileStatus) => void): Request
+    readdir(path: string, done: (error: Error | null, statuses?: readonly FileStatus[]) => void): Request
+    mkdir(path: string, done: (error: Error | null) => void): Request
   }
 
   const webhdfs: {
