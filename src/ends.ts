@@ -19,8 +19,8 @@ export type { FileSinkOptions, LineSourceOptions, TextSinkOptions } from './ends
 /**
  * A file, as source or sink.
  *
- * Source: lines as strings. The path may be a file, a folder (its files, without names that begin with `_` or `.`) or a glob; `.gz` and
- * `.zst` are unpacked. `record.position` is `{ line, offset }`. Bounded. A line that is not valid UTF-8 is skipped and counted.
+ * Source: lines as strings. The path may be a file, a folder (its files, without names that begin with `_` or `.`) or a glob; `.gz`,
+ * `.bz2` and `.zst` are unpacked. `record.position` is `{ line, offset }`. Bounded. A line that is not valid UTF-8 is skipped and counted.
  *
  * Sink: values as text, one a line; written to a temporary name and renamed when the run has ended well, so the file is whole or not
  * there. Packed by the suffix `.gz` or `.zst`.

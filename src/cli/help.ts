@@ -27,7 +27,7 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage, 3 another process has
 taken the pipeline over.
 `
 
-const ENDS = `  --from [NAME=]SOURCE  a file, folder or 'glob' (.gz and .zst are unpacked),
+const ENDS = `  --from [NAME=]SOURCE  a file, folder or 'glob' (.gz, .bz2, .zst: unpacked),
                         - for stdin, clicks:?count=1000&rate=100&seed=1,
                         kafka://HOST:9092/TOPIC, hdfs://NAMENODE:9870/PATH`
 
@@ -75,7 +75,7 @@ Without --from and --to the ends are those that the pipeline declares.
 Ctrl-C finishes what was read and writes it; a second one exits at once.`,
       batch: `batch: as a MapReduce job, in processes on this machine
 
-  --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)
+  --input [NAME=]PATH   a file, folder or 'glob' (.gz, .bz2, .zst: unpacked)
   --output FOLDER       gets part-00000 … and _SUCCESS; must not exist.
                         Without it the rows go to stdout, merged by key
   --splits N            how many mappers share the input (default: the cores)
@@ -110,7 +110,7 @@ YARN's manager are those of MILLRACE_WEBHDFS and MILLRACE_YARN. Ctrl-C kills
 the job.`,
       verify: `verify: as a stream and as MapReduce jobs, and compare the bytes
 
-  --input [NAME=]PATH   a file, folder or 'glob' (.gz and .zst are unpacked)
+  --input [NAME=]PATH   a file, folder or 'glob' (.gz, .bz2, .zst: unpacked)
   --flow NAME           only this flow
   --splits N --reducers N --combine N
                         only one job, of this shape. Default: two jobs,

@@ -1,11 +1,11 @@
 import { createReadStream, createWriteStream } from 'node:fs'
 import { link, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGzip, createZstdCompress } from 'node:zlib'
 import { faultPoint } from '../core/fault-point.ts'
 import { syncPath } from '../core/sync.ts'
 import type { FilePlace } from './file-place.ts'
+import { packerFor } from './packing.ts'
 
 /** Files on a local disk. */
 export const DISK: FilePlace = {
@@ -37,7 +37,7 @@ export const DISK: FilePlace = {
     await pipeline(source, createWriteStream(to, { flush: true }))
   },
   pack: async (from, to, name) => {
-    const packer = /\.gz$/i.test(name) ? createGzip() : createZstdCompress()
+    const packer = packerFor(name) ?? new PassThrough()
     await pipeline(createReadStream(from), packer, createWriteStream(to, { flush: true }))
   },
   replace: rename,

@@ -1,5 +1,5 @@
 import { posix } from 'node:path'
-import { isPacked } from './file-place.ts'
+import { isPacked } from './packing.ts'
 
 const { basename, extname } = posix
 

@@ -12,8 +12,9 @@ import {
   type OpenFile,
   type Rotation,
 } from './event-files.ts'
-import { type FilePlace, isPacked } from './file-place.ts'
+import type { FilePlace } from './file-place.ts'
 import { OwnedFiles } from './owned-files.ts'
+import { isPacked, refuseUnpackable } from './packing.ts'
 import type { Lineage, Output, SinkWriter, Takeover, TaskSink, Version } from './sink.ts'
 
 const { basename, join } = posix
@@ -56,6 +57,7 @@ class EventFilesWriter {
   readonly #gone = new Set<number>()
 
   constructor({ path, format, rotate, place }: EventFilesOptions) {
+    refuseUnpackable(path)
     if (format.format === 'table')
       throw new MillraceError(
         'MLR_ERR_USAGE',

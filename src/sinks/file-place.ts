@@ -34,7 +34,3 @@ export interface FilePlace {
   mayGrow(path: string): Promise<boolean>
   close(): Promise<void>
 }
-
-export function isPacked(name: string): boolean {
-  return /\.(gz|zst)$/i.test(name)
-}

@@ -1,13 +1,12 @@
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Transform } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import { createGzip, createZstdCompress } from 'node:zlib'
 import { MillraceError, reasonOf } from '../core/errors.ts'
 import { syncPath } from '../core/sync.ts'
 import type { TextFormat } from '../formats/format.ts'
 import { openFormat } from '../formats/format.ts'
+import { packerFor, refuseUnpackable } from './packing.ts'
 import type { SinkWriter } from './sink.ts'
 import { TextOutput } from './text.ts'
 
@@ -17,6 +16,7 @@ import { TextOutput } from './text.ts'
  * directly.
  */
 export async function openFileSink(path: string, format: TextFormat): Promise<SinkWriter> {
+  refuseUnpackable(path)
   const direct = await isSpecial(path)
   const temporary = direct ? path : join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
   const failed = (error: unknown): MillraceError =>
@@ -63,11 +63,6 @@ export async function openFileSink(path: string, format: TextFormat): Promise<Si
     },
     abort: discard,
   }
-}
-
-function packerFor(path: string): Transform | undefined {
-  if (/\.gz$/i.test(path)) return createGzip()
-  return /\.zst$/i.test(path) ? createZstdCompress() : undefined
 }
 
 async function isSpecial(path: string): Promise<boolean> {

@@ -1,11 +1,11 @@
 import { posix } from 'node:path'
 import { PassThrough } from 'node:stream'
-import { createGzip, createZstdCompress } from 'node:zlib'
 import type { HdfsConnection } from '../connections/hdfs.ts'
 import { cannotReplace } from '../connections/hdfs-errors.ts'
 import { MillraceError } from '../core/errors.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
 import type { FilePlace } from './file-place.ts'
+import { packerFor, refuseUnpackable } from './packing.ts'
 import type { SinkWriter } from './sink.ts'
 import { TextOutput } from './text.ts'
 
@@ -16,13 +16,14 @@ export async function openHdfsFile(
   path: string,
   format: TextFormat,
 ): Promise<SinkWriter> {
+  refuseUnpackable(path)
   const before = await connection.stat(path)
   if (before?.directory === true)
     throw new MillraceError('MLR_ERR_OUTPUT_EXISTS', `${place.name(path)} is a folder — name a file`)
   if (before !== undefined && !(await connection.replaces())) throw cannotReplace(connection.label, path)
   const temporary = posix.join(posix.dirname(path), `.${posix.basename(path)}.${process.pid}-${Date.now()}.tmp`)
   await connection.makeFolder(posix.dirname(path))
-  const head = /\.gz$/i.test(path) ? createGzip() : /\.zst$/i.test(path) ? createZstdCompress() : new PassThrough()
+  const head = packerFor(path) ?? new PassThrough()
   const uploaded = connection.createFrom(temporary, head)
   let failed: { readonly error: unknown } | undefined
   uploaded.catch((error: unknown) => {

@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createGzip, createZstdCompress } from 'node:zlib'
 import type { HdfsConnection } from '../connections/hdfs.ts'
 import { isPassing } from '../connections/hdfs-errors.ts'
 import { MillraceError } from '../core/errors.ts'
 import { faultPoint } from '../core/fault-point.ts'
 import type { FilePlace } from './file-place.ts'
+import { packerFor } from './packing.ts'
 
 /** A file whose writer or datanode died is open for so long; then anybody may add to it. */
 const LEASE_MS = 60_000
@@ -67,7 +67,7 @@ export function hdfsPlace(connection: HdfsConnection): FilePlace {
     copyFirst,
     pack: async (from, to, name) => {
       await connection.again(async () => {
-        const packer = /\.gz$/i.test(name) ? createGzip() : createZstdCompress()
+        const packer = packerFor(name) ?? new PassThrough()
         const body = Readable.from(connection.read(from), { objectMode: false })
         body.on('error', (error) => packer.destroy(error))
         await connection.createFrom(to, body.pipe(packer))

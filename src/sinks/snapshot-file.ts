@@ -2,8 +2,9 @@ import { canonicalText } from '../core/canonical.ts'
 import { type Key, parseKey, sortByKey } from '../core/key.ts'
 import { openFormat, type TextFormat } from '../formats/format.ts'
 import { DISK } from './disk-place.ts'
-import { type FilePlace, isPacked } from './file-place.ts'
+import type { FilePlace } from './file-place.ts'
 import { OwnedFiles } from './owned-files.ts'
+import { isPacked, refuseUnpackable } from './packing.ts'
 import type { TaskSink, Version } from './sink.ts'
 
 type Change = readonly [key: string, index: number, value: unknown]
@@ -18,6 +19,7 @@ export function openSnapshotTask(
   pipeline: string,
   place: FilePlace = DISK,
 ): TaskSink {
+  refuseUnpackable(path)
   const files = new OwnedFiles(path, place)
   const rows = new Map<string, { readonly key: Key; readonly index: number; readonly value: unknown }>()
   let takeover: Version = { generation: 0, number: 0 }

@@ -1,16 +1,17 @@
 import { createReadStream } from 'node:fs'
 import { glob, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { extname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { compareBytes } from '../core/canonical.ts'
 import { MillraceError, reasonOf, show } from '../core/errors.ts'
+import { bunzip2 } from './bzip2.ts'
 
 export interface InputFile {
   readonly path: string
   /** On the disk, compressed or not. */
   readonly bytes: number
-  readonly compression: 'gzip' | 'zstd' | undefined
+  readonly compression: 'gzip' | 'zstd' | 'bzip2' | undefined
   /** A pipe, a device: its size says nothing. */
   readonly regular: boolean
   /**
@@ -67,10 +68,7 @@ export async function* readInputFile(
     }
     return
   }
-  const unpack =
-    file.compression === 'gzip'
-      ? createGunzip({ chunkSize: READ_BYTES })
-      : createZstdDecompress({ chunkSize: READ_BYTES })
+  const unpack = unpacked(raw, file.compression)
   let failedToRead: unknown
   raw.on('error', (error) => {
     failedToRead = error
@@ -80,23 +78,28 @@ export async function* readInputFile(
     // Stopped before its end: whoever reads the unpacked bytes must not wait for more.
     if (!raw.readableEnded) unpack.destroy()
   })
-  raw.pipe(unpack)
-  let unpacked = 0
+  let count = 0
   try {
     for await (const chunk of unpack) {
-      unpacked += (chunk as Buffer).length
+      count += (chunk as Buffer).length
       yield chunk as Buffer
     }
   } catch (error) {
     if (failedToRead !== undefined) throw unreadable(file.path, failedToRead)
     throw new MillraceError(
       'MLR_ERR_INPUT_COMPRESSED',
-      `${file.path} is damaged or cut short: ${reasonOf(error)} after ${unpacked} unpacked bytes — the file must be copied anew`,
+      `${file.path} is damaged or cut short: ${reasonOf(error)} after ${count} unpacked bytes — the file must be copied anew`,
       { cause: error },
     )
   } finally {
     raw.destroy()
   }
+}
+
+function unpacked(raw: Readable, compression: NonNullable<InputFile['compression']>): Readable {
+  if (compression === 'bzip2') return bunzip2(raw)
+  const options = { chunkSize: READ_BYTES }
+  return raw.pipe(compression === 'gzip' ? createGunzip(options) : createZstdDecompress(options))
 }
 
 export function unreadable(path: string, error: unknown): MillraceError {
@@ -127,9 +130,15 @@ function inputFile(path: string, { bytes, regular, identity }: Found): InputFile
   return { path, bytes, compression: compressionOf(path), regular, identity }
 }
 
+const COMPRESSIONS: Readonly<Record<string, InputFile['compression']>> = {
+  '.gz': 'gzip',
+  '.zst': 'zstd',
+  '.bz2': 'bzip2',
+}
+
 /** As a file's suffix tells it. */
 export function compressionOf(path: string): InputFile['compression'] {
-  return /\.gz$/i.test(path) ? 'gzip' : /\.zst$/i.test(path) ? 'zstd' : undefined
+  return COMPRESSIONS[extname(path).toLowerCase()]
 }
 
 async function filesIn(folder: string): Promise<string[]> {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
@@ -18,6 +19,12 @@ const written = (folder: string, name: string, bytes: Uint8Array): string => {
   writeFileSync(join(folder, name), bytes)
   return join(folder, name)
 }
+/** Nothing in Node packs so; Python does. */
+const bzip2Sync = (bytes: Uint8Array): Buffer =>
+  execFileSync('python3', ['-c', 'import bz2, sys; sys.stdout.buffer.write(bz2.compress(sys.stdin.buffer.read()))'], {
+    input: bytes,
+    maxBuffer: 1e9,
+  })
 const parts = (folder: string): string => {
   const half = BYTES.indexOf('\n', BYTES.length / 2) + 1
   written(folder, 'part-00001.zst', zstdCompressSync(BYTES.subarray(half)))
@@ -43,6 +50,12 @@ describe.each([
       written(folder, 'in.gz', Buffer.concat([gzipSync(BYTES.subarray(0, 1000)), gzipSync(BYTES.subarray(1000))])),
   ],
   ['a zstd file', (folder: string) => written(folder, 'in.ZST', zstdCompressSync(BYTES))],
+  ['a bzip2 file', (folder: string) => written(folder, 'in.bz2', bzip2Sync(BYTES))],
+  [
+    'a bzip2 file of several streams, as parallel packers write it',
+    (folder: string) =>
+      written(folder, 'in.bz2', Buffer.concat([bzip2Sync(BYTES.subarray(0, 1000)), bzip2Sync(BYTES.subarray(1000))])),
+  ],
   ['a folder', parts],
   ['a glob', (folder: string) => `${parts(folder)}/part-*`],
 ])('%s', (name, make) => {
@@ -123,6 +136,22 @@ describe('an input that is not as it should be', () => {
       'MLR_ERR_INPUT_COMPRESSED',
       'a.zst is damaged or cut short',
     ],
+    [
+      'is a truncated bzip2 file',
+      (folder: string) => written(folder, 'a.bz2', bzip2Sync(BYTES).subarray(0, 5000)),
+      'MLR_ERR_INPUT_COMPRESSED',
+      'a.bz2 is damaged or cut short',
+    ],
+    [
+      'is a damaged bzip2 file',
+      (folder: string) => {
+        const bytes = bzip2Sync(BYTES)
+        bytes[5000] = (bytes[5000] as number) ^ 1
+        return written(folder, 'a.bz2', bytes)
+      },
+      'MLR_ERR_INPUT_COMPRESSED',
+      'crc32 do not match',
+    ],
     ['cannot be read', () => '/proc/self/mem', 'MLR_ERR_INPUT_READ', 'cannot read /proc/self/mem: EIO'],
   ])('%s: says so', async (_name, make, code, text) => {
     await expect(run(make(temporaryFolder()))).rejects.toThrow(
@@ -133,12 +162,20 @@ describe('an input that is not as it should be', () => {
   it('is empty: no records, no error', async () => {
     expect(await run(written(temporaryFolder(), 'empty', Buffer.alloc(0)))).toEqual([])
     expect(await run(written(temporaryFolder(), 'empty.gz', gzipSync('')))).toEqual([])
+    expect(await run(written(temporaryFolder(), 'empty.bz2', bzip2Sync(Buffer.alloc(0))))).toEqual([])
   })
 
   it('is one file under two names: read twice, as it is named twice', async () => {
     const folder = temporaryFolder()
     symlinkSync(written(folder, 'a', Buffer.from('x\n')), join(folder, 'b'))
     expect(await run(folder)).toEqual(['x', 'x'])
+  })
+
+  it('has a suffix that only promises packing: an output is refused before anything is read', async () => {
+    for (const name of ['out.bz2', 'out.xz', 'OUT.LZ4'])
+      await expect(execute(pipeline('p', from(memory(['x'])).to(file(join(temporaryFolder(), name)))))).rejects.toThrow(
+        expect.objectContaining({ code: 'MLR_ERR_USAGE', message: expect.stringContaining('.gz or .zst') }),
+      )
   })
 
   it('leaves no output behind', async () => {
