@@ -11,6 +11,8 @@ export interface FilesOptions extends SourceOptions {
   /** How often a folder that is followed is looked at. */
   readonly lookMs: number
   readonly maxLineBytes?: number | undefined
+  /** How many of the files that come next are opened already while one is read: what takes long to open, and is short, is waited for at once. */
+  readonly ahead?: number
 }
 
 /**
@@ -38,6 +40,8 @@ class FileReader implements SourceReader {
   #files: readonly InputFile[]
   #doneBytes = 0
   #current: RawInput | undefined
+  /** By identity: files that come next, opened from a byte on. */
+  readonly #ahead = new Map<string, { readonly start: number; readonly raw: RawInput }>()
 
   constructor(files: readonly InputFile[], options: FilesOptions) {
     this.#files = files
@@ -49,15 +53,20 @@ class FileReader implements SourceReader {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
-    for (;;) {
-      for (const file of this.#files) {
+    try {
+      for (;;) {
+        for (const [i, file] of this.#files.entries()) {
+          if (this.#stop.signal.aborted) return
+          this.#openAhead(i)
+          yield* this.#read(file)
+        }
+        if (this.#options.follow !== true) return
+        await sleep(this.#options.lookMs, undefined, { signal: this.#stop.signal }).catch(() => {})
         if (this.#stop.signal.aborted) return
-        yield* this.#read(file)
+        await this.#lookAgain()
       }
-      if (this.#options.follow !== true) return
-      await sleep(this.#options.lookMs, undefined, { signal: this.#stop.signal }).catch(() => {})
-      if (this.#stop.signal.aborted) return
-      await this.#lookAgain()
+    } finally {
+      for (const { raw } of this.#ahead.values()) raw.destroy()
     }
   }
 
@@ -73,6 +82,43 @@ class FileReader implements SourceReader {
     this.#current?.destroy()
   }
 
+  /** What is left to read of a file, as bytes to begin at; undefined where nothing is. */
+  #startOf(file: InputFile): number | undefined {
+    const from = this.#positions.get(file.identity)
+    if (file.compression !== undefined)
+      return this.#resumes && this.#unpacked.get(file.identity) === file.bytes ? undefined : 0
+    return from !== undefined && from.offset === file.bytes ? undefined : (from?.offset ?? 0)
+  }
+
+  #openAhead(current: number): void {
+    const { ahead = 0 } = this.#options
+    for (const file of this.#files.slice(current, current + 1 + ahead)) {
+      const start = this.#startOf(file)
+      // A plain run reads a file as often as it is named.
+      if (start === undefined || file.open === undefined || this.#ahead.has(file.identity)) continue
+      const raw = file.open(start)
+      // It may fail before anybody reads it; who does is told.
+      raw.on('error', () => {})
+      raw.read(0)
+      this.#ahead.set(file.identity, { start, raw })
+    }
+  }
+
+  /** The file as it was opened ahead, if it was opened where it is read now. */
+  #opened(file: InputFile): InputFile {
+    const found = this.#ahead.get(file.identity)
+    if (found === undefined) return file
+    this.#ahead.delete(file.identity)
+    return {
+      ...file,
+      open: (start) => {
+        if (start === found.start && !found.raw.destroyed) return found.raw
+        found.raw.destroy()
+        return file.open?.(start) as RawInput
+      },
+    }
+  }
+
   async *#read(file: InputFile): AsyncGenerator<Batch> {
     const { name, maxLineBytes, follow = false } = this.#options
     const from = this.#positions.get(file.identity)
@@ -81,14 +127,15 @@ class FileReader implements SourceReader {
       this.#current = stream
     }
     const packed = file.compression !== undefined
-    if (this.#resumes && packed && this.#unpacked.get(file.identity) === file.bytes) return
-    if (from !== undefined && !packed && from.offset === file.bytes) {
-      this.#doneBytes += file.bytes
+    const start = this.#startOf(file)
+    if (start === undefined) {
+      if (!packed) this.#doneBytes += file.bytes
       return
     }
+    const found = this.#opened(file)
     const bytes = packed
-      ? skip(readInputFile(file, { opened }), from?.offset ?? 0)
-      : readInputFile(file, { opened, start: from?.offset ?? 0 })
+      ? skip(readInputFile(found, { opened }), from?.offset ?? 0)
+      : readInputFile(found, { opened, start })
     try {
       const blocks = frameLines(bytes, {
         source: name,

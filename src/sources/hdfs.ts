@@ -10,6 +10,8 @@ import type { SourceOptions, SourceReader } from './source.ts'
 
 /** How often a folder that is followed is looked at. */
 const LOOK_MS = 1000
+/** To open a file takes a namenode and a datanode some ten milliseconds, which is longer than to read a small one. */
+const AHEAD = 4
 
 /** Opens a file, folder or glob of HDFS as lines. */
 export async function openHdfsSource(
@@ -18,7 +20,7 @@ export async function openHdfsSource(
   options: SourceOptions & { readonly maxLineBytes?: number | undefined },
 ): Promise<SourceReader> {
   const connection = new HdfsConnection(connecting, options.say)
-  return readFiles({ find: () => findHdfsFiles(connection, path), lookMs: LOOK_MS, ...options })
+  return readFiles({ find: () => findHdfsFiles(connection, path), lookMs: LOOK_MS, ahead: AHEAD, ...options })
 }
 
 /** The files that a path stands for, as Hadoop reads them: a file, a folder's visible files, or a glob. In the order of their names' bytes. */
