@@ -10,6 +10,7 @@ import { hdfsPlace } from '../../src/sinks/hdfs-place.ts'
 import { findHdfsFiles, openHdfsSource } from '../../src/sources/hdfs.ts'
 import type { SourceOptions } from '../../src/sources/source.ts'
 import { ended, program, temporaryFolder } from '../support/program.ts'
+import { BadNetwork } from './bad-network.ts'
 import { HdfsCase } from './hdfs-runs.ts'
 import { whySkipped } from './live-runs.ts'
 
@@ -36,9 +37,9 @@ describe.skipIf(skipped !== undefined)('HDFS', () => {
     expect(await one.held(), why).toEqual(await one.expected())
     expect(await one.temporaries(), why).toEqual([])
   }
-  const linesOf = async (path: string, options: Partial<SourceOptions> = {}): Promise<string[]> => {
+  const linesOf = async (path: string, options: Partial<SourceOptions> = {}, by = nameNodes): Promise<string[]> => {
     const found: string[] = []
-    for await (const batch of await openHdfsSource(path, { nameNodes }, { name: 'hdfs', ...options })) {
+    for await (const batch of await openHdfsSource(path, { nameNodes: by }, { name: 'hdfs', ...options })) {
       if (batch.kind !== 'lines') continue
       batch.eachLine(
         (line) => void found.push(line),
@@ -278,6 +279,28 @@ describe.skipIf(skipped !== undefined)('HDFS', () => {
         expect(woken.code, `${point}: ${woken.stderr}`).toBe(3)
         expect(await one.held(), point).toEqual(held)
         expect(held, point).toEqual(await one.expected())
+      }
+    }, 300_000)
+
+    it('over a network that cuts uploads and downloads and loses answers: every byte once, and nothing is left', async () => {
+      for (const seed of [1, 2]) {
+        const network = new BadNetwork(nameNodes[0] as string, seed)
+        const through = { MILLRACE_WEBHDFS: await network.start(), ...OFTEN }
+        ;[network.lost, network.cut] = [8, 30]
+        const one = make()
+        for (let runs = 0; runs < 3; runs++) {
+          const out = await one.run(through)
+          expect(out.code, out.stderr).toBe(0)
+          one.grow(500)
+        }
+        const text = 'a line of some length\n'.repeat(50_000)
+        await hdfs.create('/bad-network/in', Buffer.from(text))
+        const lines = await linesOf('/bad-network', {}, [through.MILLRACE_WEBHDFS])
+        expect(lines.length).toBe(50_000)
+        const { cutUploads, cutDownloads, lostAnswers } = network.done
+        expect(Math.min(cutUploads, cutDownloads, lostAnswers)).toBeGreaterThan(0)
+        await network.stop()
+        await finish(one, `seed ${seed}: ${JSON.stringify(network.done)}`)
       }
     }, 300_000)
 
