@@ -168,6 +168,8 @@ function dataNode(folder: string, index: number, port: number) {
     'dfs.datanode.data.dir': `file://${join(folder, 'data', `node-${index + 1}`)}`,
     'dfs.datanode.address': `127.0.0.1:${port}`,
     'dfs.datanode.http.address': `127.0.0.1:${port + 1}`,
+    // Else a disk with less than a gigabyte left counts as full.
+    'dfs.datanode.round-robin-volume-choosing-policy.additional-available-space': 0,
     'dfs.datanode.ipc.address': `127.0.0.1:${port + 2}`,
     'dfs.datanode.https.address': `127.0.0.1:${port + 3}`,
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { posix } from 'node:path'
-import { Readable } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import split2 from 'split2'
 import { CheckpointLog } from '../checkpoints/log.ts'
 import type { HdfsConnection } from '../connections/hdfs.ts'
@@ -101,7 +101,9 @@ async function* accumulators(
       if (!name.startsWith('part-')) continue
       let line = 0
       const bytes = connection.read(posix.join(folder, name))
-      for await (const text of Readable.from(bytes, { objectMode: false }).pipe(split2())) {
+      // What breaks the first stream must break the second.
+      const lines = pipeline(Readable.from(bytes, { objectMode: false }), split2(), () => {})
+      for await (const text of lines) {
         const { keyText, accumulatorText } = parseWireLine(text as string, ++line)
         yield [table, { key: parseKey(keyText), accumulator: accumulatorText, sent: [] }]
       }

@@ -39,7 +39,7 @@ export function explained(error: unknown, label: string): MillraceError {
     case 'NSQuotaExceededException':
       return new MillraceError('MLR_ERR_OUTPUT_WRITE', `HDFS at ${label} is full: ${reason}`, options)
     default:
-      if (/Failed to find datanode|could only be written to 0 of/.test(reason))
+      if (NO_DATANODE.test(reason))
         return new MillraceError(
           'MLR_ERR_SERVER_UNREACHABLE',
           `HDFS at ${label} has no datanode that takes data: ${reason} — are its datanodes running, are their disks full?`,
@@ -54,6 +54,9 @@ export function explained(error: unknown, label: string): MillraceError {
       return new MillraceError('MLR_ERR_OUTPUT_WRITE', `HDFS at ${label}: ${reason}`, options)
   }
 }
+
+/** None is alive, has room, or is left of those that had begun to write. */
+const NO_DATANODE = /Failed to find datanode|could only be written to 0 of|All datanodes .*are bad/
 
 const PASSING_CODES = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ESOCKETTIMEDOUT', 'EAI_AGAIN'])
 const PASSING_EXCEPTIONS = new Set([
@@ -80,7 +83,8 @@ export function isPassing(error: unknown): boolean {
   if (!(error instanceof HdfsError)) return false
   return (
     PASSING_EXCEPTIONS.has(error.exception) ||
-    /Failed to find datanode|could only be written to 0 of|startup mode|still not started/.test(message)
+    NO_DATANODE.test(message) ||
+    /startup mode|still not started/.test(message)
   )
 }
 

@@ -90,6 +90,8 @@ function generic({ properties, plan }: StreamingOptions, reducers: number, own: 
     `mapreduce.job.reduces=${reducers}`,
     // Every property of a job goes to its processes as a variable; long ones together can be too long for that.
     'stream.jobconf.truncate.limit=20000',
+    // Else a namenode that is started again in the middle fails the job.
+    'dfs.client.retry.policy.enabled=true',
     ...own,
     ...properties,
   ]

@@ -36,6 +36,25 @@ export const fragile = pipeline(
     .to(stdout()),
 )
 
+/** A task of it takes some seconds. */
+export const slow = pipeline(
+  'slow',
+  from(file('clicks.ndjson'))
+    .pipe(parseJson())
+    .pipe(filter(isClick))
+    .pipe(
+      map((click, record) => {
+        const { line = 0 } = record.position as { line?: number }
+        if (isMapper === 'true' && line % 2000 === 1999)
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
+        return click
+      }),
+    )
+    .pipe(keyBy((click) => click.user_id))
+    .pipe(aggregate(count()))
+    .to(stdout()),
+)
+
 export const failing = pipeline(
   'failing',
   from(file('clicks.ndjson'))

@@ -212,6 +212,32 @@ describe.skipIf(skipped !== undefined)('jobs of Hadoop', () => {
       expect(await hdfs.stat('/never')).toBe(undefined)
     }, 300_000)
 
+    it('gives the same where the namenode, and then a datanode, are killed while it works', async () => {
+      await hdfs.create('/many/a.ndjson', Buffer.from(clicks(20_000, 5)))
+      const ends = ['--input', '/many', '--output', '/survived']
+      const job = start([CLI, 'hadoop', PLAN, '--pipeline', 'slow', ...ends, '-D', 'mapreduce.job.maps=2'], {
+        env: cluster.environment,
+      })
+      const out = ended(job)
+      const running = async (): Promise<boolean> => {
+        const response = await fetch(`${cluster.yarnUrl}/ws/v1/cluster/metrics`)
+        const { clusterMetrics } = (await response.json()) as { clusterMetrics: { containersAllocated: number } }
+        return clusterMetrics.containersAllocated > 1
+      }
+      while (!(await running()) && job.exitCode === null) await sleep(100)
+      await cluster.kill('namenode')
+      await sleep(500)
+      await cluster.startDaemon('namenode')
+      await cluster.untilHdfsWorks()
+      await cluster.kill('datanode-1')
+      await cluster.startDaemon('datanode-1')
+      const finished = await out
+      expect(finished.code, finished.stderr).toBe(0)
+      expect(finished.stderr).toContain('read 20,000 records')
+      const local = await run([CLI, 'run', PLAN, '--pipeline', 'slow', '--quiet', '--from', 'hdfs:///many'])
+      expect(sorted((await parts('/survived')).join(''))).toEqual(sorted(local.stdout))
+    }, 300_000)
+
     it('says so when YARN has no room for a job', async () => {
       const ends = (output: string): string[] => ['--input', '/clicks', '--output', output]
       const module = join(ROOT, 'pipelines/user-actions.ts')

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 import { Random, storeContract } from 'millrace/testing'
@@ -9,7 +10,7 @@ import { HdfsConnection } from '../../src/connections/hdfs.ts'
 import { hdfsPlace } from '../../src/sinks/hdfs-place.ts'
 import { findHdfsFiles, openHdfsSource } from '../../src/sources/hdfs.ts'
 import type { SourceOptions } from '../../src/sources/source.ts'
-import { ended, program, temporaryFolder } from '../support/program.ts'
+import { ended, program, shell, temporaryFolder } from '../support/program.ts'
 import { BadNetwork } from './bad-network.ts'
 import { HdfsCase } from './hdfs-runs.ts'
 import { whySkipped } from './live-runs.ts'
@@ -343,6 +344,58 @@ describe.skipIf(skipped !== undefined)('HDFS', () => {
       expect((await out).code, (await out).stderr).toBe(0)
       expect(said).toMatch(/can't do it now \(.*datanode.*\); waiting for it\n.* answers again/)
       await finish(one, 'no datanode')
+    }, 120_000)
+
+    it('tells a quota that is used up, and goes on when there is room', async () => {
+      const one = make()
+      await hdfs.makeFolder(one.out)
+      await cluster.admin('-setSpaceQuota', '1m', one.out)
+      const full = await one.run()
+      expect([full.code, full.stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          /HDFS at hdfs:\S+ is full: The DiskSpace quota of \/case-\d+ is exceeded: .*MLR_ERR_OUTPUT_WRITE/,
+        ),
+      ])
+      await cluster.admin('-clrSpaceQuota', one.out)
+      await finish(one, 'quota')
+    })
+
+    it('waits while the disks of the datanodes are full, says so, and goes on when there is room', async ({ skip }) => {
+      const small = await servers.hadoop()
+      const disk = join(dirname(small.conf), 'data', 'node-1')
+      await small.kill('datanode-1')
+      // A block takes 128 MB of room, however short it is in the end.
+      if ((await shell(`rm -rf ${disk}/* && mount -t tmpfs -o size=500m tmpfs ${disk}`)).code !== 0)
+        return skip('a tmpfs can’t be mounted here')
+      try {
+        await small.startDaemon('datanode-1')
+        await small.untilHdfsWorks()
+        const ballast = join(disk, 'ballast')
+        expect((await shell(`head -c 420M /dev/zero > ${ballast}`)).code).toBe(0)
+        const one = new HdfsCase(small, temporaryFolder())
+        const gaveUp = await one.run({}, '--retry-for', '2s')
+        expect([gaveUp.code, gaveUp.stderr]).toEqual([
+          1,
+          expect.stringMatching(/has no datanode that takes data: .*are their disks full\?; given up after 2s/),
+        ])
+        const waiting = one.start()
+        const out = ended(waiting)
+        let said = ''
+        waiting.stderr.on('data', (chunk: Buffer) => {
+          said += chunk
+        })
+        while (!said.includes('waiting for it') && waiting.exitCode === null) await sleep(50)
+        rmSync(ballast)
+        expect((await out).code, (await out).stderr).toBe(0)
+        const last = await one.run()
+        expect(last.code, last.stderr).toBe(0)
+        expect(await one.held()).toEqual(await one.expected())
+        expect(await one.temporaries()).toEqual([])
+      } finally {
+        await small.stop()
+        await shell(`umount ${disk}`)
+      }
     }, 120_000)
 
     it('with two datanodes goes on while one of them is dead', async () => {
