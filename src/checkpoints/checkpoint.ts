@@ -45,6 +45,8 @@ export interface Head {
   readonly pending: { readonly publish: Version; readonly parts: readonly PendingPart[] }
   /** By flow: what its sink's next owner must know. */
   readonly sinks?: Readonly<Record<string, unknown>>
+  /** Taken over to be given a state that was computed elsewhere, which has not come yet: until then nobody may go on from here. */
+  readonly awaits?: 'history' | undefined
   /** Results that are counts: read, skipped. */
   readonly counts: Readonly<Record<string, number>>
 }

@@ -41,7 +41,9 @@ export async function refuseContinued(
   plan: Plan,
   { log, fresh }: Pick<HistoryOptions, 'log' | 'fresh'>,
 ): Promise<void> {
-  if (fresh === true || (await log.last()) === undefined) return
+  const last = await log.last()
+  // One that was cut off may be made anew.
+  if (fresh === true || last === undefined || last.awaits === 'history') return
   throw new MillraceError(
     'MLR_ERR_CHECKPOINT_REFUSED',
     `${log.label} has checkpoints of ${plan.name} already: begin a new generation with the history in their place with --fresh`,
@@ -59,7 +61,7 @@ export async function beginWithHistory(plan: Plan, options: HistoryOptions): Pro
   try {
     await openTaskSinks(plan, plan.flows, sinks, say)
     await refuseContinued(plan, options)
-    const task = await Task.start({ plan, sinks, ...options })
+    const task = await Task.start({ plan, sinks, ...options, history: true })
     if (task === undefined) return 0
     try {
       const execution = new Execution(plan, {

@@ -18,6 +18,8 @@ export interface TaskOptions {
   readonly fresh?: boolean
   /** Do not wait for an owner that may live. */
   readonly takeOver?: boolean
+  /** It is taken over to be given a state that was computed elsewhere. */
+  readonly history?: boolean
   /** States that may go. */
   readonly dropStates?: readonly string[]
   readonly signal?: AbortSignal
@@ -40,7 +42,7 @@ export async function recordedBy(
 
 /** What may refuse a start, before anything is touched. */
 export function refuseMisfits(
-  { plan, log, fresh, dropStates = [] }: TaskOptions,
+  { plan, log, fresh, history, dropStates = [] }: TaskOptions,
   recordedBySink: ReadonlyMap<PlannedFlow, Recorded>,
   last: Head | undefined,
 ): void {
@@ -66,6 +68,11 @@ export function refuseMisfits(
     }
   }
   if (last === undefined || fresh === true) return
+  if (last.awaits === 'history' && history !== true) {
+    throw refused(
+      `${log.label} was to begin with a history, and what brought it was cut off: run hadoop --checkpoint again, or ${wayOn}`,
+    )
+  }
   const changed = differences(last.fingerprint as Fingerprint, fingerprintOf(plan)).filter(
     ({ name }) => !dropStates.includes(name),
   )
@@ -78,7 +85,7 @@ export function refuseMisfits(
 
 /** The head of a takeover: everything as it was, the same publish number, a new owner. */
 export async function nextHead(
-  { plan, fresh, say, log, dropStates = [] }: TaskOptions,
+  { plan, fresh, history, say, log, dropStates = [] }: TaskOptions,
   recordedBySink: ReadonlyMap<PlannedFlow, Recorded>,
   last: Head | undefined,
 ): Promise<Head> {
@@ -107,6 +114,7 @@ export async function nextHead(
     at: Date.now(),
     owner,
     fingerprint: fingerprintOf(plan),
+    ...(history === true ? { awaits: 'history' as const } : {}),
     positions: {},
     state: [],
     pending: { publish: version, parts: [] },

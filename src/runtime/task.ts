@@ -207,6 +207,7 @@ export class Task {
     const skipped = execution.host.skipped.total
     this.#head = {
       ...before,
+      awaits: undefined,
       version,
       at: Date.now(),
       owner: { ...before.owner, released: options.release === true && !owed },

@@ -327,6 +327,27 @@ describe.skipIf(skipped !== undefined)('jobs of Hadoop', () => {
       expect((await hdfs.list(one.archive))?.filter(({ name }) => name.startsWith('_'))).toEqual([])
     }, 300_000)
 
+    it('cut off before its checkpoint: no stream begins without it, and it may be run again', async () => {
+      const one = await make()
+      const ends = ['--input', one.archive, '--checkpoint', join(one.folder, 'ck')]
+      const killed = await run([CLI, 'hadoop', PLAN, '--pipeline', 'live', '--local', ...ends], {
+        ...one.env,
+        MILLRACE_FAULT: 'after takeover@1:SIGKILL',
+      })
+      expect(killed.signal, killed.stderr).toBe('SIGKILL')
+      const early = await stream(one)
+      expect([early.code, early.stderr]).toEqual([
+        1,
+        expect.stringMatching(
+          /was to begin with a history, and what brought it was cut off: run hadoop --checkpoint again/,
+        ),
+      ])
+      const again = await history(one)
+      expect(again.code, again.stderr).toBe(0)
+      expect((await stream(one)).stderr).toContain('read 0 records')
+      expect(rows(join(one.folder, 'out.sqlite'))).toEqual(await truth(one))
+    }, 300_000)
+
     it('refuses an archive with a gap, an overlap, a stranger, or none', async () => {
       const one = await make()
       const files = ((await hdfs.list(one.archive)) ?? [])
