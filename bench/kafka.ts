@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { OwnServers } from '../services/index.ts'
 import { KafkaConnection } from '../src/connections/kafka.ts'
+import { recordProducer } from '../src/connections/kafka-producer.ts'
 import { clickLines } from '../src/sources/clicks.ts'
 import { measure, median } from './measure.ts'
 
@@ -33,16 +34,9 @@ async function timed(args: readonly string[]): Promise<{ seconds: number; output
 try {
   const [kafka, mongo] = await Promise.all([servers.kafka(), servers.mongo()])
   const connection = new KafkaConnection({ brokers: [kafka.url] })
-  const admin = await connection.admin()
-  const topic = async (name: string): Promise<void> =>
-    void (await admin.createTopics({ waitForLeaders: true, topics: [{ topic: name, numPartitions: 3 }] }))
+  const topic = (name: string): Promise<void> => connection.createTopic(name, { numPartitions: 3 })
   await topic(TOPIC)
-  const producer = connection.client.producer({
-    createPartitioner:
-      () =>
-      ({ message }) =>
-        message.partition as number,
-  })
+  const producer = recordProducer(connection.client)
   await producer.connect()
   say(`producing ${records} clicks`)
   const next = clickLines({ seed: 1 })

@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { MongoClient } from 'mongodb'
 import { OwnServers } from '../services/index.ts'
 import { KafkaConnection } from '../src/connections/kafka.ts'
-import { KafkaSpreader, sendRecords } from '../src/connections/kafka-producer.ts'
+import { KafkaSpreader, recordProducer, sendRecords } from '../src/connections/kafka-producer.ts'
 import { printableUrl } from '../src/core/url.ts'
 import { clickLines } from '../src/sources/clicks.ts'
 import { showHistory, withDatabase } from './demo-history.ts'
@@ -85,14 +85,7 @@ function startStream(kafka: string, mongo: string): ChildProcess {
 
 /** Clicks at a steady rate: some malformed, one in a hundred sent twice. Returns how many well-formed ones there were of each user. */
 async function produce(kafka: KafkaConnection, truth: Map<string, number>, seconds: number): Promise<number> {
-  const producer = kafka.client.producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    createPartitioner:
-      () =>
-      ({ message }) =>
-        message.partition as number,
-  })
+  const producer = recordProducer(kafka.client)
   await producer.connect()
   const spreader = new KafkaSpreader(TOPIC, [0, 1, 2])
   const next = clickLines({ seed: Number(values.seed ?? 1), users: 2000, malformed: 0.01 })
@@ -129,12 +122,7 @@ async function probe(
   until: () => boolean,
   truth: Map<string, number>,
 ): Promise<number[]> {
-  const producer = kafka.client.producer({
-    createPartitioner:
-      () =>
-      ({ message }) =>
-        message.partition as number,
-  })
+  const producer = recordProducer(kafka.client)
   await producer.connect()
   const latencies: number[] = []
   for (let i = 0; until(); i++) {

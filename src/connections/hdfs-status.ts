@@ -1,5 +1,11 @@
-/// <reference path="./webhdfs.d.ts" />
-import type { FileStatus } from 'webhdfs'
+/** As WebHDFS tells it. */
+export interface FileStatus {
+  readonly pathSuffix: string
+  readonly type: string
+  readonly length: number
+  readonly modificationTime: number
+  readonly fileId: number
+}
 
 export const PORT = '9870'
 

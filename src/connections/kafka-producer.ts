@@ -1,4 +1,4 @@
-import type { CompressionTypes, Message, PartitionMetadata, Producer, Transaction } from 'kafkajs'
+import type { CompressionTypes, Kafka, Message, PartitionMetadata, Producer, Transaction } from 'kafkajs'
 import { MillraceError } from '../core/errors.ts'
 import { type KafkaConnection, kafkaError } from './kafka.ts'
 import { kafkajs } from './kafkajs.ts'
@@ -51,6 +51,21 @@ export class KafkaSpreader {
     }
     return byPartition
   }
+}
+
+/** A producer for {@link sendRecords}: its records say their partitions, and it does not give up while leaders move. */
+export function recordProducer(client: Kafka, transactionalId?: string): Producer {
+  return client.producer({
+    ...(transactionalId === undefined ? {} : { transactionalId }),
+    idempotent: true,
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+    createPartitioner:
+      () =>
+      ({ message }) =>
+        message.partition as number,
+    retry: { retries: 30, initialRetryTime: 100, maxRetryTime: 1000 },
+  })
 }
 
 /**

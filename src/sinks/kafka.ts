@@ -8,6 +8,7 @@ import {
   type KafkaRecord,
   KafkaSpreader,
   lastValues,
+  recordProducer,
   sendRecords,
 } from '../connections/kafka-producer.ts'
 import { Patience } from '../connections/patience.ts'
@@ -55,17 +56,7 @@ export async function openKafkaTask(options: KafkaSinkOptions, task: TaskSinkOpt
   /** A producer whose transactions are the only ones, and the mark as it is when no other can be open any more. */
   const begin = async (): Promise<Producer> => {
     await producer?.disconnect().catch(() => {})
-    producer = connection.client.producer({
-      transactionalId: id,
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      createPartitioner:
-        () =>
-        ({ message }) =>
-          message.partition as number,
-      retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 1000 },
-    })
+    producer = recordProducer(connection.client, id)
     // Fences every other producer of this id, and ends what it has left open.
     await producer.connect()
     faultPoint('between init and mark')
@@ -160,16 +151,7 @@ export async function openKafkaTask(options: KafkaSinkOptions, task: TaskSinkOpt
 export async function openKafkaSink(options: KafkaSinkOptions): Promise<SinkWriter> {
   const connection = new KafkaConnection(options)
   const spreader = new KafkaSpreader(options.topic, await partitionsOf(connection, options.topic))
-  const producer = connection.client.producer({
-    idempotent: true,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    createPartitioner:
-      () =>
-      ({ message }) =>
-        message.partition as number,
-    retry: { retries: 20, initialRetryTime: 100, maxRetryTime: 2000 },
-  })
+  const producer = recordProducer(connection.client)
   const close = async (): Promise<void> => {
     await producer.disconnect().catch(() => {})
     await connection.close()

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Message } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { sendRecords } from '../../src/connections/kafka-producer.ts'
+import { recordProducer, sendRecords } from '../../src/connections/kafka-producer.ts'
 import { openKafkaSource } from '../../src/sources/kafka.ts'
 import { ended, program, ROOT, start } from '../support/program.ts'
 import { LiveServers, whySkipped } from './live-runs.ts'
@@ -50,11 +50,7 @@ describe.skipIf(skipped !== undefined)('three brokers, and a database that wants
       for (const [i, value] of values(round).entries()) byPartition.get(i % 6)?.push({ value, partition: i % 6 })
       return byPartition
     }
-    const producer = servers.connection.client.producer({
-      maxInFlightRequests: 1,
-      idempotent: true,
-      retry: { retries: 30, initialRetryTime: 100, maxRetryTime: 1000 },
-    })
+    const producer = recordProducer(servers.connection.client)
     await producer.connect()
     await sendRecords(producer, topic, records(0), 'test')
     // One broker is silent while the others answer, and is dead when they lead its partitions.

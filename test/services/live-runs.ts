@@ -4,7 +4,7 @@ import { MongoClient } from 'mongodb'
 import { isClick } from '../../pipelines/click.ts'
 import { type KafkaCluster, type MongoServer, OwnServers, whyNoServers } from '../../services/index.ts'
 import { KafkaConnection } from '../../src/connections/kafka.ts'
-import { KafkaSpreader, sendRecords } from '../../src/connections/kafka-producer.ts'
+import { KafkaSpreader, recordProducer, sendRecords } from '../../src/connections/kafka-producer.ts'
 import { clickLines } from '../../src/sources/clicks.ts'
 import { openKafkaSource } from '../../src/sources/kafka.ts'
 
@@ -82,16 +82,7 @@ export class LiveCase {
   }
 
   async produce(count: number, partitions = 3): Promise<void> {
-    const producer = this.#servers.connection.client.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      // Brokers may be dead, and their leaderships on the move.
-      retry: { retries: 30, initialRetryTime: 100, maxRetryTime: 1000 },
-      createPartitioner:
-        () =>
-        ({ message }) =>
-          message.partition as number,
-    })
+    const producer = recordProducer(this.#servers.connection.client)
     // The broker that it asks first may be the dead one.
     for (let tries = 0; ; tries++) {
       try {
