@@ -61,7 +61,7 @@ async function race(cluster: HadoopCluster, hdfs: HdfsConnection, input: string,
       run(
         command,
         [
-          ...streaming,
+          ...streaming(join(cluster.conf, 'log4j.properties')),
           ...['-D', `mapreduce.framework.name=${framework}`, '-D', 'mapreduce.job.reduces=2', ...parallel],
           ...['-D', 'stream.reduce.output=keyonlytext'],
           ...[

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { existsSync, readdirSync, realpathSync, writeFileSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
 import split2 from 'split2'
 import { MillraceError } from '../core/errors.ts'
 
@@ -10,8 +10,8 @@ export interface HadoopClient {
   /** For people. */
   readonly label: string
   readonly command: string
-  /** What stands before the arguments of the streaming job. */
-  readonly streaming: readonly string[]
+  /** What stands before the arguments of the streaming job; it logs as a file says, where it can be told to. */
+  readonly streaming: (logging: string) => readonly string[]
   readonly env: NodeJS.ProcessEnv
 }
 
@@ -28,7 +28,14 @@ export function findHadoop(env: NodeJS.ProcessEnv = process.env): HadoopClient {
   const launcher = env.HADOOP_HOME === undefined ? onPath('hadoop', env) : join(env.HADOOP_HOME, 'bin', 'hadoop')
   if (jars === undefined && launcher !== undefined && existsSync(launcher)) {
     const jar = env.MILLRACE_STREAMING_JAR ?? streamingJar(join(realpathSync(launcher), '..', '..'))
-    if (jar !== undefined) return { label: launcher, command: launcher, streaming: ['jar', jar], env }
+    if (jar !== undefined)
+      return {
+        label: launcher,
+        command: launcher,
+        streaming: () => ['jar', jar],
+        // Else a site's own setting could keep from us what the job is called and what it has counted.
+        env: { ...env, HADOOP_ROOT_LOGGER: 'INFO,console' },
+      }
     throw new MillraceError(
       'MLR_ERR_USAGE',
       `${launcher} is there, and no hadoop-streaming-*.jar in its share/hadoop/tools/lib: name it in MILLRACE_STREAMING_JAR`,
@@ -46,7 +53,10 @@ export function findHadoop(env: NodeJS.ProcessEnv = process.env): HadoopClient {
   return {
     label: `java with ${jars}`,
     command: java,
-    streaming: [...quick, ...opened, '-Djava.net.preferIPv4Stack=true', '-cp', path, STREAMING_CLASS],
+    streaming: (logging) => {
+      const properties = ['-Djava.net.preferIPv4Stack=true', `-Dlog4j.configuration=file:${logging}`]
+      return [...quick, ...opened, ...properties, '-cp', path, STREAMING_CLASS]
+    },
     env: { ...env, JAVA_HOME: env.JAVA_HOME ?? join(realpathSync(java), '..', '..') },
   }
 }
@@ -70,6 +80,13 @@ export interface JobResult {
 }
 
 const KEPT_LINES = 200
+/** The job's name, its progress and its counters come as lines of its client's log. */
+const LOGGING = `log4j.rootLogger=INFO,console
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.target=System.err
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d{ISO8601} %p %c{1}: %m%n
+`
 
 /** A streaming job's client: one Java program, whose standard error is read. */
 export class StreamingClient {
@@ -83,7 +100,9 @@ export class StreamingClient {
 
   constructor(client: HadoopClient, args: readonly string[], cwd: string, events: JobEvents = {}) {
     this.#events = events
-    this.#child = spawn(client.command, [...client.streaming, ...args], {
+    const logging = join(dirname(cwd), 'log4j.properties')
+    writeFileSync(logging, LOGGING)
+    this.#child = spawn(client.command, [...client.streaming(logging), ...args], {
       cwd,
       env: client.env,
       stdio: ['ignore', 'ignore', 'pipe'],

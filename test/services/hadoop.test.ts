@@ -73,15 +73,17 @@ describe.skipIf(skipped !== undefined)('jobs of Hadoop', () => {
       }
     })
 
-    it('needs no HDFS where all is on this machine', async () => {
+    it('needs no HDFS where all is on this machine, and no configuration', async () => {
       const folder = temporaryFolder()
       writeFileSync(join(folder, 'in.ndjson'), clicks(500))
       const input = `file:${join(folder, '*.ndjson')}`
       const ends = ['--local', '--input', input, '--output', `file:${join(folder, 'out')}`]
       const out = await run([join(ROOT, 'pipelines/user-actions.ts'), 'hadoop', ...ends], {
         MILLRACE_WEBHDFS: '127.0.0.1:9',
+        HADOOP_CONF_DIR: join(folder, 'none'),
       })
       expect(out.code, out.stderr).toBe(0)
+      expect(out.stderr).toContain('read 500 records')
       const names = readdirSync(join(folder, 'out')).filter((name) => name.startsWith('part-'))
       const written = names.map((name) => readFileSync(join(folder, 'out', name), 'utf8')).join('')
       expect(sorted(written)).toEqual(await streamed('user-actions', join(folder, 'in.ndjson')))
