@@ -34,7 +34,8 @@ export class HdfsConnection {
   readonly #scheme: 'http' | 'https'
   readonly #user: string
   readonly #token: string | undefined
-  readonly #say: (line: string) => void
+  /** Gets what a user should know, a line at a time. */
+  readonly say: (line: string) => void
   readonly #clients: readonly WebHdfsClient[]
   /** By address of a datanode that did not answer: until when. */
   readonly #shunned = new Map<string, number>()
@@ -53,7 +54,7 @@ export class HdfsConnection {
     this.#scheme = tls ? 'https' : 'http'
     this.#user = user
     this.#token = token
-    this.#say = say
+    this.say = say
     this.label = `hdfs://${this.#nameNodes.join(',')}`
     this.#clients = this.#nameNodes.map((address) => {
       const [, host = '', port = PORT] = /^(.*):(\d+)$/.exec(address) ?? []
@@ -158,7 +159,7 @@ export class HdfsConnection {
         }
       } catch (error) {
         if (!isPassing(error)) throw this.#explained(error)
-        this.#say(`${this.label}${path}: the connection broke at byte ${at}; going on from there`)
+        this.say(`${this.label}${path}: the connection broke at byte ${at}; going on from there`)
         continue
       }
       if (!Number.isNaN(announced) && at < until) continue
@@ -244,7 +245,7 @@ export class HdfsConnection {
     for (let tries = 0; ; tries++) {
       try {
         const result = await run(this.#current)
-        if (this.#silent) this.#say(`${this.label} answers again`)
+        if (this.#silent) this.say(`${this.label} answers again`)
         this.#answered = true
         this.#silent = false
         return result
@@ -257,7 +258,7 @@ export class HdfsConnection {
         patience.failed(this.#explained(error))
         if (!this.#silent && this.#answered && tries > 1) {
           this.#silent = true
-          this.#say(`${this.label} can't do it now (${reasonOf(error)}); waiting for it`)
+          this.say(`${this.label} can't do it now (${reasonOf(error)}); waiting for it`)
         }
         // Of several namenodes one is active.
         this.#current = (this.#current + 1) % this.#nameNodes.length

@@ -110,6 +110,7 @@ export function hdfsPlace(connection: HdfsConnection): FilePlace {
     mayGrow: async (path) => {
       const until = performance.now() + LEASE_MS + 30_000
       const before = (await size(path)) ?? 0
+      connection.say(`${path} was left open by a writer that is gone: HDFS closes it within a minute; waiting for that`)
       while (performance.now() < until) {
         // To add nothing makes the namenode look after a writer that is gone.
         await connection.append(path, NOTHING).catch(() => {})
