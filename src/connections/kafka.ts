@@ -55,6 +55,7 @@ export class KafkaConnection {
   #admin: Promise<Admin> | undefined
   #cluster: Promise<InternalCluster> | undefined
   #answered = false
+  #closed = false
 
   constructor(options: KafkaConnectionOptions) {
     const brokers = brokersOf(options)
@@ -134,6 +135,7 @@ export class KafkaConnection {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     await (await this.#admin?.catch(() => undefined))?.disconnect().catch(() => {})
     await (await this.#cluster?.catch(() => undefined))?.disconnect().catch(() => {})
   }
@@ -162,13 +164,15 @@ export class KafkaConnection {
       } catch (error) {
         const told = kafkaError(error, this.label)
         const patience = this.#answered ? LONG_PATIENCE_MS : PATIENCE_MS
-        if (told.code !== 'MLR_ERR_SERVER_UNREACHABLE' || Date.now() - began > patience) throw told
+        if (told.code !== 'MLR_ERR_SERVER_UNREACHABLE' || this.#closed || Date.now() - began > patience) throw told
         const [admin, cluster] = [this.#admin, this.#cluster]
         this.#admin = undefined
         this.#cluster = undefined
         await (await admin?.catch(() => undefined))?.disconnect().catch(() => {})
         await (await cluster?.catch(() => undefined))?.disconnect().catch(() => {})
         await sleep(200)
+        // Else it would connect again, and nobody would close that.
+        if (this.#closed) throw told
       }
     }
   }
