@@ -1,4 +1,4 @@
-import type { Key } from './key.ts'
+import { checkKey, type Key } from './key.ts'
 import type { AnyOperator, Emit, OperatorContext, Processor } from './operator.ts'
 import type { Batch, Cursor, LineBatch, RecordInfo } from './record.ts'
 import type { StateStore } from './state-store.ts'
@@ -23,6 +23,17 @@ export interface Outlet {
   readonly take: Emit<unknown>
   /** A cut that takes key and value apart, so that no `{ key, value }` need be made for it. */
   readonly takeKeyed?: (key: Key, value: unknown) => void
+}
+
+/** The end of a stage that takes keys and values; a map between keyBy and aggregate gives them put together. */
+export function keyedOutlet(takeKeyed: (key: Key, value: unknown) => void): Outlet {
+  return {
+    takeKeyed,
+    take: (keyed) => {
+      const { key, value } = keyed as { key: unknown; value: unknown }
+      takeKeyed(checkKey(key), value)
+    },
+  }
 }
 
 export type FusedTarget = FusedOperator | Outlet

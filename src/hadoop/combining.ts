@@ -1,5 +1,5 @@
-import type { Outlet } from '../core/fuse.ts'
-import { checkKey, type Key } from '../core/key.ts'
+import { keyedOutlet, type Outlet } from '../core/fuse.ts'
+import type { Key } from '../core/key.ts'
 import { KeyedState } from '../core/keyed-state.ts'
 import type { Cursor } from '../core/record.ts'
 import type { PlannedOperator } from '../plan/plan.ts'
@@ -31,13 +31,7 @@ export class Combining {
       }
       if (this.#state.size >= HELD_KEYS) this.flush()
     }
-    return {
-      takeKeyed,
-      take: (keyed) => {
-        const { key, value } = keyed as { key: unknown; value: unknown }
-        takeKeyed(checkKey(key), value)
-      },
-    }
+    return keyedOutlet(takeKeyed)
   }
 
   /** The same for the rows of a reducer that feeds the next cut. */

@@ -1,7 +1,7 @@
 import { canonicalText } from '../core/canonical.ts'
 import { MillraceError, shorten, show } from '../core/errors.ts'
-import type { FusedStage, Outlet } from '../core/fuse.ts'
-import { checkKey, type Key, keyText, parseKey } from '../core/key.ts'
+import { type FusedStage, keyedOutlet, type Outlet } from '../core/fuse.ts'
+import { type Key, keyText, parseKey } from '../core/key.ts'
 import type { Cursor, LineBatch } from '../core/record.ts'
 import type { StateStore } from '../core/state-store.ts'
 import type { PlannedOperator } from '../plan/plan.ts'
@@ -37,13 +37,7 @@ export class OrderedLines {
         throw host().attribute(this.#cut.id, error, value, cursor)
       }
     }
-    return {
-      takeKeyed,
-      take: (keyed) => {
-        const { key, value } = keyed as { key: unknown; value: unknown }
-        takeKeyed(checkKey(key), value)
-      },
-    }
+    return keyedOutlet(takeKeyed)
   }
 
   intakeOfRows(host: () => RunHost, cursor: Cursor): RowOutlet {

@@ -1,6 +1,6 @@
 import { decodeAccumulator, encodeAccumulator } from '../core/aggregate.ts'
-import { type FusedStage, type FusedTarget, type Outlet, openFused } from '../core/fuse.ts'
-import { checkKey, type Key, keyText } from '../core/key.ts'
+import { type FusedStage, type FusedTarget, keyedOutlet, type Outlet, openFused } from '../core/fuse.ts'
+import { type Key, keyText } from '../core/key.ts'
 import { type KeyedState, type KeyState, memoryOf, type RowMemory, type SavedRow } from '../core/keyed-state.ts'
 import { Cursor } from '../core/record.ts'
 import type { PlannedOperator } from '../plan/plan.ts'
@@ -170,7 +170,7 @@ export class Table {
         throw this.#host.attribute(id, error, value, cursor)
       }
     }
-    return { takeKeyed, take: keyedTake(takeKeyed) }
+    return keyedOutlet(takeKeyed)
   }
 
   /** Where the rows of another table enter. Live, a new version of a row takes back what the old one contributed. */
@@ -179,8 +179,7 @@ export class Table {
     let now: Contribution[] = []
     const takeKeyed = (key: Key, value: unknown): void => void now.push({ key, value })
     return {
-      takeKeyed,
-      take: keyedTake(takeKeyed),
+      ...keyedOutlet(takeKeyed),
       begin: () => {
         now = []
       },
@@ -227,14 +226,6 @@ export class Table {
 interface Contribution {
   readonly key: Key
   readonly value: unknown
-}
-
-/** `{ key, value }` taken apart: what a map between keyBy and aggregate gives. */
-function keyedTake(takeKeyed: (key: Key, value: unknown) => void): (keyed: unknown) => void {
-  return (keyed) => {
-    const { key, value } = keyed as { key: unknown; value: unknown }
-    takeKeyed(checkKey(key), value)
-  }
 }
 
 /** Where rows leave for a sink. */
