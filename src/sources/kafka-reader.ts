@@ -128,7 +128,8 @@ export class KafkaReader implements SourceReader, Claim {
     this.#untilEnd = untilEnd
     await this.#partitions.begin(positions)
     this.#opened = true
-    this.#settle()
+    // Else the next join does it.
+    if (this.#inGroup) this.#settle()
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch> {
