@@ -17,6 +17,8 @@ import { nextHead, type Recorded, recordedBy, refuseMisfits, type TaskOptions } 
 /** An owner whose last checkpoint has stood still for so long is taken to be dead, where it can't be asked. */
 const LEASE_MS = 10_000
 const LOOK_MS = 500
+/** One that loads a large state shows that it lives so often. */
+const LIFE_MS = LEASE_MS / 3
 
 /** By flow: what its sink is owed. */
 type Prepared = Map<string, readonly string[]>
@@ -44,6 +46,7 @@ export class Task {
   #merged: Merged | undefined
   #merging: Promise<Merged | undefined> | undefined
   #mergeFailure: { readonly error: unknown } | undefined
+  #shownAt = performance.now()
 
   private constructor(options: TaskOptions, head: Head) {
     this.#options = options
@@ -148,11 +151,21 @@ export class Task {
       }
     }
     for (const part of this.#head.state.toReversed()) {
+      await this.#showLife()
       execution.restore(fresh(stateLines(unseal('part', part.name, await log.readPart(this.#head, part)))))
     }
     execution.restored()
     if (this.#newSinks) for (const table of execution.tables) table.touchAll()
     return count
+  }
+
+  /** A head that says nothing new: as if the task had been taken over once more, by the same owner. */
+  async #showLife(): Promise<void> {
+    if (performance.now() - this.#shownAt < LIFE_MS) return
+    const { version } = this.#head
+    this.#head = { ...this.#head, version: { ...version, number: version.number + 1 }, at: Date.now() }
+    await this.#options.log.commit(this.#head)
+    this.#shownAt = performance.now()
   }
 
   /**
