@@ -158,7 +158,7 @@ class HadoopPaths {
     this.#inHdfs = true
     if (text.startsWith('hdfs:')) {
       const { path, options } = hdfsParts(text)
-      if (options.nameNodes !== undefined || options.user !== undefined) this.#options = options
+      if (Object.keys(options).length > 0) this.#options = options
       return path
     }
     if (text.startsWith('/')) return text
