@@ -6,7 +6,7 @@ import { KAFKA_REQUIREMENTS, KafkaCluster, type Login } from './kafka.ts'
 import { MONGO_REQUIREMENTS, MongoServer } from './mongo.ts'
 import { freePorts } from './ports.ts'
 import { runningServers } from './processes.ts'
-import { missing } from './requirements.ts'
+import { missing, OPENSSL } from './requirements.ts'
 
 export { HadoopCluster } from './hadoop.ts'
 export { KafkaCluster } from './kafka.ts'
@@ -119,6 +119,6 @@ export interface Addresses {
 
 /** Why the servers can't be had on this machine, or undefined where they can, perhaps after an installation. */
 export function whyNoServers(): string | undefined {
-  const lacking = missing([...KAFKA_REQUIREMENTS, ...MONGO_REQUIREMENTS, ...HADOOP_REQUIREMENTS])
+  const lacking = missing([...KAFKA_REQUIREMENTS, ...MONGO_REQUIREMENTS, ...HADOOP_REQUIREMENTS, OPENSSL])
   return process.getuid?.() === 0 ? undefined : lacking
 }
