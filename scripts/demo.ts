@@ -31,7 +31,7 @@ const SECONDS = Number(values.seconds ?? 40)
 const RATE = Number(values.rate ?? 1000)
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** Among what other people keep on their servers the demo's own things have a name that nobody else has. */
-const guest = process.env.MILLRACE_KAFKA !== undefined || process.env.MILLRACE_MONGO !== undefined
+const guest = ['KAFKA', 'MONGO', 'WEBHDFS'].some((name) => process.env[`MILLRACE_${name}`] !== undefined)
 const suffix = guest ? `-demo-${Date.now().toString(36)}` : ''
 const own = (name: string): string => `${name}${suffix}`
 const TOPIC = own('clickstream-data')

@@ -12,7 +12,7 @@ export function explained(error: unknown, label: string): MillraceError {
       `HDFS does not answer at ${label}: ${reason || (error as { code?: string }).code} — is it running, is that the namenode's HTTP port (9870)?`,
       options,
     )
-  switch (/\$?InvalidToken\b/.test(reason) ? 'InvalidToken' : error.exception) {
+  switch (/\bInvalidToken\b/.test(reason) ? 'InvalidToken' : error.exception) {
     case 'FileNotFoundException':
       return missing(reason)
     case 'FileAlreadyExistsException':
@@ -22,7 +22,11 @@ export function explained(error: unknown, label: string): MillraceError {
     case 'AuthorizationException':
       return new MillraceError('MLR_ERR_SERVER_LOGIN', `HDFS at ${label} does not allow it: ${reason}`, options)
     case 'AuthenticationException':
-      return new MillraceError('MLR_ERR_SERVER_LOGIN', `HDFS at ${label} refuses the login: ${reason}`, options)
+      return new MillraceError(
+        'MLR_ERR_SERVER_LOGIN',
+        `HDFS at ${label} refuses the login: ${reason} — where it has Kerberos, get a delegation token (hdfs fetchdt, or GETDELEGATIONTOKEN) and set MILLRACE_HDFS_TOKEN or MILLRACE_HDFS_TOKEN_FILE`,
+        options,
+      )
     case 'InvalidToken':
       return new MillraceError(
         'MLR_ERR_SERVER_LOGIN',
@@ -98,7 +102,7 @@ export function exceptionOf(error: unknown): string | undefined {
 export function classified(error: Error & { code?: string }, status = 0): Error {
   if (error.code !== undefined) return error
   const message = (error.message ?? '').split('\n')[0] ?? ''
-  if (status === 401) return new HdfsError('AuthenticationException', WANTS_LOGIN, status)
+  if (status === 401) return new HdfsError('AuthenticationException', 'it does not know who asks', status)
   const known: readonly (readonly [RegExp, string, number])[] = [
     [/File (?:.* )?does not exist|^File .* not found/i, 'FileNotFoundException', 404],
     [/safe mode/i, 'SafeModeException', 403],
@@ -112,10 +116,6 @@ export function classified(error: Error & { code?: string }, status = 0): Error 
   // What the package says where there was no exception of Hadoop in the answer.
   return new HdfsError(/^(Unknown error|Invalid request path)/.test(message) ? '' : 'IOException', message, status)
 }
-
-/** A cluster with Kerberos: what we can show is a token. */
-export const WANTS_LOGIN =
-  'it wants to know who asks — get a delegation token (hdfs fetchdt, or GETDELEGATIONTOKEN) and set MILLRACE_HDFS_TOKEN or MILLRACE_HDFS_TOKEN_FILE'
 
 export function missing(what: string): MillraceError {
   return new MillraceError('MLR_ERR_INPUT_MISSING', what)

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib'
-import { MillraceError, reasonOf, show } from '../core/errors.ts'
+import { MillraceError, reasonOf } from '../core/errors.ts'
 
 /** What a batch may unpack to: a megabyte of zip bomb holds a gigabyte. The broker bounds only what is packed (1 MB by default). */
 const MOST_BYTES = 256 * 1024 * 1024
@@ -8,24 +8,26 @@ const MOST_BYTES = 256 * 1024 * 1024
 const XERIAL = Buffer.from([0x82, ...Buffer.from('SNAPPY'), 0, 0, 0, 0, 1, 0, 0, 0, 1])
 const XERIAL_BLOCK = 32 * 1024
 
-const unpackers: Readonly<Record<string, (bytes: Buffer) => Promise<Buffer>>> = {
+export type KafkaCodec = 'gzip' | 'snappy' | 'lz4' | 'zstd'
+
+const unpackers: Readonly<Record<KafkaCodec, (bytes: Buffer) => Promise<Buffer>>> = {
   gzip: (bytes) => promisify(gunzip)(bytes, { maxOutputLength: MOST_BYTES }),
   zstd: (bytes) => promisify(zstdDecompress)(bytes, { maxOutputLength: MOST_BYTES }),
   snappy: unsnappy,
   // A byte of LZ4 stands for 255 at most.
   lz4: async (bytes) => (await wasm()).lz4Decompress(bytes),
 }
-const packers: Readonly<Record<string, (bytes: Buffer) => Promise<Buffer>>> = {
+const packers: Readonly<Record<KafkaCodec, (bytes: Buffer) => Promise<Buffer>>> = {
   gzip: (bytes) => promisify(gzip)(bytes),
   zstd: (bytes) => promisify(zstdCompress)(bytes),
   snappy: snappy,
   lz4: async (bytes) => (await wasm()).lz4Compress(bytes),
 }
 
-/** The records of a packed batch, by the name of its codec: gzip, snappy, lz4, zstd. */
-export async function bytesOfKafkaBatch(codec: string, packed: Buffer): Promise<Buffer> {
+/** The records of a packed batch. */
+export async function bytesOfKafkaBatch(codec: KafkaCodec, packed: Buffer): Promise<Buffer> {
   try {
-    return await (unpackers[codec.toLowerCase()] as (bytes: Buffer) => Promise<Buffer>)(packed)
+    return await unpackers[codec](packed)
   } catch (error) {
     const tooLarge = (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE'
     throw new MillraceError(
@@ -39,10 +41,8 @@ export async function bytesOfKafkaBatch(codec: string, packed: Buffer): Promise<
 }
 
 /** The opposite. */
-export function packedKafkaBatch(codec: string, records: Buffer): Promise<Buffer> {
-  const pack = packers[codec.toLowerCase()]
-  if (pack === undefined) throw new MillraceError('MLR_ERR_USAGE', `there is no compression ${show(codec)}`)
-  return pack(records)
+export function packedKafkaBatch(codec: KafkaCodec, records: Buffer): Promise<Buffer> {
+  return packers[codec](records)
 }
 
 /** Loaded when first used: most topics have another codec or none. */

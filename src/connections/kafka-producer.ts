@@ -1,10 +1,11 @@
 import type { CompressionTypes, Kafka, Message, PartitionMetadata, Producer, Transaction } from 'kafkajs'
 import { MillraceError } from '../core/errors.ts'
 import { type KafkaConnection, kafkaError } from './kafka.ts'
+import type { KafkaCodec } from './kafka-codecs.ts'
 import { kafkajs } from './kafkajs.ts'
 
 const { Partitioners } = kafkajs
-export type KafkaCompression = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
+export type KafkaCompression = 'none' | KafkaCodec
 
 /** kafkajs copies all messages of a partition for each of them: more than this at once takes longer and longer. */
 const MOST_AT_ONCE = 1000

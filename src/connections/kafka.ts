@@ -100,7 +100,13 @@ export class KafkaConnection {
     await this.#guard(async () =>
       (await this.admin()).createTopics({ waitForLeaders: false, topics: [{ topic, ...options }] }),
     )
+    const began = Date.now()
     for (let known = 0; known < TOPIC_KNOWN_TIMES; ) {
+      if (Date.now() - began > LONG_PATIENCE_MS)
+        throw new MillraceError(
+          'MLR_ERR_INPUT_MISSING',
+          `Kafka at ${this.label} does not show the topic '${topic}' that was made`,
+        )
       known = (await this.topic(topic)) === undefined ? 0 : known + 1
       await sleep(50)
     }

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import type kafkajsPackage from 'kafkajs'
 import type { KafkaMessage } from 'kafkajs'
-import { bytesOfKafkaBatch, packedKafkaBatch } from './kafka-codecs.ts'
+import { bytesOfKafkaBatch, type KafkaCodec, packedKafkaBatch } from './kafka-codecs.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -13,11 +13,11 @@ mend('kafkajs/src/consumer/filterAbortedMessages', withoutAborted)
 mend('kafkajs/src/protocol/requests/fetch/v4/decodeMessages', decodeMessages)
 const kafkajs = require('kafkajs') as typeof kafkajsPackage
 healRequestQueue()
-for (const [name, type] of Object.entries(kafkajs.CompressionTypes)) {
-  if (typeof type !== 'number' || type === kafkajs.CompressionTypes.None) continue
-  kafkajs.CompressionCodecs[type] = () => ({
-    compress: async ({ buffer }: { readonly buffer: Buffer }) => packedKafkaBatch(name, buffer),
-    decompress: async (buffer: Buffer) => bytesOfKafkaBatch(name, buffer),
+for (const name of ['GZIP', 'Snappy', 'LZ4', 'ZSTD'] as const) {
+  const codec = name.toLowerCase() as KafkaCodec
+  kafkajs.CompressionCodecs[kafkajs.CompressionTypes[name]] = () => ({
+    compress: ({ buffer }: { readonly buffer: Buffer }) => packedKafkaBatch(codec, buffer),
+    decompress: (buffer: Buffer) => bytesOfKafkaBatch(codec, buffer),
   })
 }
 

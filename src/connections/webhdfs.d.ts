@@ -1,21 +1,13 @@
 /** The calls of the package that are used here; it brings no types. */
 declare module 'webhdfs' {
-  export interface FileStatus {
-    readonly pathSuffix: string
-    readonly type: 'FILE' | 'DIRECTORY' | 'SYMLINK'
-    readonly length: number
-    readonly modificationTime: number
-    readonly fileId: number
-  }
-
   /** It tells what an error does not: the status of the answer. */
   export interface Request {
     on(event: 'response', listener: (response: { readonly statusCode?: number }) => void): unknown
   }
 
   export interface WebHdfsClient {
-    stat(path: string, done: (error: Error | null, status?: FileStatus) => void): Request
-    readdir(path: string, done: (error: Error | null, statuses?: readonly FileStatus[]) => void): Request
+    stat(path: string, done: (error: Error | null, status?: unknown) => void): Request
+    readdir(path: string, done: (error: Error | null, statuses?: unknown) => void): Request
     mkdir(path: string, done: (error: Error | null) => void): Request
   }
 

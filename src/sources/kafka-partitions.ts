@@ -105,11 +105,12 @@ export class KafkaPartitions {
       if (facts === undefined)
         throw new MillraceError('MLR_ERR_INPUT_GONE', `the topic ${topic} was deleted while it was read`)
       this.#refuseOrSay(`the topic ${topic} was deleted and made anew while it was read: its records are others`)
+      const anew = { name: topic, id: facts.id }
+      // Asked for before anything is changed: the answer may not come.
+      const starts = await startsOf(anew, {}, { topics: [topic] }, this.#connection, this.#say)
       this.#ids.set(topic, facts.id)
       for (const [name, partition] of this.#partitions) if (partition.topic === topic) this.#partitions.delete(name)
-      const anew = { topics: [topic] }
-      for (const start of await startsOf({ name: topic, id: facts.id }, {}, anew, this.#connection, this.#say))
-        this.#partitions.set(`${topic}/${start.partition}`, start)
+      for (const start of starts) this.#partitions.set(`${topic}/${start.partition}`, start)
     }
   }
 

@@ -4,6 +4,7 @@ import { newOwner, ownerText } from '../checkpoints/owner.ts'
 import { KafkaConnection, kafkaError } from '../connections/kafka.ts'
 import { HEARTBEAT_MS, soleConsumer } from '../connections/kafka-group.ts'
 import { givenUp, Patience } from '../connections/patience.ts'
+import { isMillraceError } from '../core/errors.ts'
 import type { Batch } from '../core/record.ts'
 import { KafkaBatch, type KafkaPosition } from './kafka-batch.ts'
 import { KafkaPartitions } from './kafka-partitions.ts'
@@ -198,9 +199,7 @@ export class KafkaReader implements SourceReader, Claim {
     this.#assignment = assignment
     const owns = Object.values(assignment).some((partitions) => partitions.length > 0)
     if (!owns) {
-      this.#settled = false
-      this.#waiting?.used(false)
-      this.#waiting = undefined
+      this.#giveBack()
       if (this.#ownedSince !== undefined && !this.#stopped) this.#fail(fencedByGroup(this.#group))
       this.#ownedSince = undefined
       return
@@ -213,9 +212,7 @@ export class KafkaReader implements SourceReader, Claim {
   /** What had been fetched before is fetched again, from where we are. */
   #unsettle(): void {
     this.#unsettled++
-    this.#settled = false
-    this.#waiting?.used(false)
-    this.#waiting = undefined
+    this.#giveBack()
     if (this.#inGroup) this.#consumer.pause(this.#options.topics.map((topic) => ({ topic })))
     if (!this.#opened || this.#settling) return
     this.#settling = true
@@ -225,6 +222,12 @@ export class KafkaReader implements SourceReader, Claim {
       },
       (error: unknown) => this.#fail(error),
     )
+  }
+
+  #giveBack(): void {
+    this.#settled = false
+    this.#waiting?.used(false)
+    this.#waiting = undefined
   }
 
   /** Goes on where we were, in new partitions too, if the topics are still the same. */
@@ -264,7 +267,9 @@ export class KafkaReader implements SourceReader, Claim {
       try {
         await this.#partitions.mayGoOnAt(known, first)
       } catch (error) {
-        this.#fail(error)
+        // A broker that is away is waited for, and asked again.
+        if (isMillraceError(error, 'MLR_ERR_SERVER_UNREACHABLE')) this.#unsettle()
+        else this.#fail(error)
         return
       }
       if (seen !== this.#unsettled) return
@@ -298,11 +303,11 @@ export class KafkaReader implements SourceReader, Claim {
   #onCrash(error: Error, restarts: boolean): void {
     this.#inGroup = false
     if (this.#stopped) return
+    const told = kafkaError(error, this.#connection.label)
     if (!restarts) {
-      this.#fail(kafkaError(error, this.#connection.label))
+      this.#fail(told)
       return
     }
-    const told = kafkaError(error, this.#connection.label)
     // It restarts for ever; whether the topic is really gone is another question, and asked already.
     if (told.code === 'MLR_ERR_INPUT_MISSING' && this.#opened) {
       this.#unsettle()
