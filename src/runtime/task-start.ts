@@ -70,7 +70,7 @@ export function refuseMisfits(
   if (last === undefined || fresh === true) return
   if (last.awaits === 'history' && history !== true) {
     throw refused(
-      `${log.label} was to begin with a history, and what brought it was cut off: run hadoop --checkpoint again, or ${wayOn}`,
+      `${log.label} waits for a history that has not come: where hadoop --checkpoint was cut off run it again, or ${wayOn}`,
     )
   }
   const changed = differences(last.fingerprint as Fingerprint, fingerprintOf(plan)).filter(

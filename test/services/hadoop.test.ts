@@ -341,7 +341,7 @@ describe.skipIf(skipped !== undefined)('jobs of Hadoop', () => {
       expect([early.code, early.stderr]).toEqual([
         1,
         expect.stringMatching(
-          /was to begin with a history, and what brought it was cut off: run hadoop --checkpoint again/,
+          /waits for a history that has not come: where hadoop --checkpoint was cut off run it again/,
         ),
       ])
       const again = await history(one)
